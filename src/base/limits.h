@@ -1,0 +1,33 @@
+/* The named limits that more than one folder has to know. Each is checked
+ * before memory is spent, and tested on both sides. */
+#ifndef QH_BASE_LIMITS_H
+#define QH_BASE_LIMITS_H
+
+/* The record store (src/store). */
+#define STORE_KEY_SIZE_MAX 256u          /* bytes; a key has at least one */
+#define STORE_VALUE_SIZE_MAX 65536u      /* bytes; a value may be empty */
+#define STORE_COMPARES_MAX 64u           /* a transaction */
+#define STORE_WRITES_MAX 64u             /* a transaction */
+#define STORE_TXN_SIZE_MAX 196608u       /* encoded, in bytes */
+#define STORE_EXPIRES_AFTER_MAX 1000000u /* revisions */
+
+/* Requests that happen once (raft-glue/propose). An answer record lives for
+ * ONCE_EXPIRES_AFTER revisions; a proposal is refused by every replica once the
+ * revision is ONCE_VALID_FOR past the one it was computed at. As long as the
+ * first is at least twice the second, no stray copy of a proposal can be applied
+ * after the record that would stop it has expired. */
+#define ONCE_ID_SIZE 16u /* bytes */
+#define ONCE_EXPIRES_AFTER 65536u
+#define ONCE_VALID_FOR 32768u
+
+/* The replicated log (raft-glue). */
+#define ENTRY_SIZE_MAX 262144u             /* a log entry, in bytes; a multiple of 8 */
+#define PROPOSE_PENDING_MAX 8192u          /* proposals a node waits for */
+#define PROPOSE_QUEUE_SIZE_MAX (64u << 20) /* bytes waiting for an entry at the leader */
+#define PROPOSE_ENTRIES_MAX 64u            /* entries appended and not yet applied */
+
+/* Names and peers. */
+#define NODE_NAME_LENGTH_MAX 63u /* characters: letters, digits, '-' and '.' */
+#define NODES_MAX 16u            /* servers in a cluster, of every role */
+
+#endif
