@@ -11,6 +11,18 @@
 
 #include "tests/lib/test.h"
 
+/* The sanitizers replace mlock() by something that does nothing and succeeds. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MLOCK_IS_REAL false
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MLOCK_IS_REAL false
+#endif
+#ifndef MLOCK_IS_REAL
+#define MLOCK_IS_REAL true
+#endif
+
 static void setup(void)
 {
     ck_assert_int_eq(secret_setup(), QH_OK);
@@ -190,7 +202,9 @@ int main(void)
     tcase_add_test_raise_signal(tcase, reading_past_the_end_crashes, SIGSEGV);
     tcase_add_test_raise_signal(tcase, reading_after_free_crashes, SIGSEGV);
     tcase_add_test_raise_signal(tcase, writing_before_the_start_is_found_at_release, SIGSEGV);
-    tcase_add_test(tcase, a_lock_that_fails_is_an_error);
+    if (MLOCK_IS_REAL) {
+        tcase_add_test(tcase, a_lock_that_fails_is_an_error);
+    }
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }
