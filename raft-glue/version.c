@@ -1,5 +1,5 @@
-/* Pins libraft: at compile time by the layout of what the guard reads and writes in it, at start by
- * the build id of the library that was loaded. */
+/* Pins libraft: at compile time by the layout of what the guard reads and writes in it, at
+ * start by the build id of the library that was loaded. */
 #include "raft-glue/version.h"
 
 #include <elf.h>
@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "config.h"
 
-/* Every field that the guard and the glue beside it touch. Another layout means
- * another libraft, whose behaviour is not known (doc/raft-guard.md says how to add one). */
+/* Every field that the guard and the glue beside it touch. Another layout means another
+ * libraft, whose behaviour is not known (doc/raft-guard.md says how to add one). */
 #if defined(__x86_64__) && defined(__LP64__)
 #define FIELD_AT(type, field, offset)                        \
     _Static_assert(offsetof(struct type, field) == (offset), \
