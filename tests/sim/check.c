@@ -11,7 +11,7 @@
 #include "tests/sim/net.h"
 #include "tests/sim/node.h"
 
-#define DIGEST_EVERY 256u     /* transactions */
+#define DIGEST_EVERY 256u      /* transactions */
 #define COMPARE_EVERY_MS 5000u /* a whole store with the model */
 
 /* What was applied, by whoever applied it first; everybody else must agree. */
@@ -325,8 +325,8 @@ static void compare_model(struct node *node)
 {
     if (node->state == NODE_UP && node->process->position == history_count &&
         !model_equals(node->process->fsm.store)) {
-        world_violation("MODEL: n%llu: its store differs from the model at revision %llu",
-                        node->id, (unsigned long long)model_revision());
+        world_violation("MODEL: n%llu: its store differs from the model at revision %llu", node->id,
+                        (unsigned long long)model_revision());
     }
 }
 
@@ -356,8 +356,8 @@ static void expect_leader(struct node *nobody, void *data)
 
             world_trace("n%llu: state %d term %llu stored %llu commit %llu applied %llu snapshot "
                         "%llu configuration %llu uncommitted %llu voters %u",
-                        id, raft->state, raft->current_term, raft->last_stored,
-                        raft->commit_index, raft->last_applied, raft->log.snapshot.last_index,
+                        id, raft->state, raft->current_term, raft->last_stored, raft->commit_index,
+                        raft->last_applied, raft->log.snapshot.last_index,
                         raft->configuration_index, raft->configuration_uncommitted_index,
                         raft->configuration.n);
         }
@@ -370,8 +370,8 @@ void check_setup(void)
     const struct scenario *scenario = world.scenario;
 
     world_after(COMPARE_EVERY_MS, NULL, compare_some, NULL);
-    world_after(1000ull * scenario->seconds + 500ull * scenario->heal_seconds, NULL,
-                expect_leader, NULL);
+    world_after(1000ull * scenario->seconds + 500ull * scenario->heal_seconds, NULL, expect_leader,
+                NULL);
 }
 
 /* Is @node, which lives, one that the leader replicates to? */
@@ -401,8 +401,8 @@ static void check_member(struct node *node, const struct node *leader)
     compare_model(node);
     compare_state(&digests, history_count, digest_of(node), node, "final store");
     if (process->applies != 0 || propose_pending(process->propose) != 0) {
-        world_stuck("CALLBACK: n%llu: %u entries and %u proposals are without an answer",
-                    node->id, process->applies, propose_pending(process->propose));
+        world_stuck("CALLBACK: n%llu: %u entries and %u proposals are without an answer", node->id,
+                    process->applies, propose_pending(process->propose));
     }
 }
 
@@ -413,8 +413,8 @@ void check_end(void)
 
     for (raft_id id = 1; id <= world.scenario->nodes; id++) {
         if (node_leader_ready(node_of_id(id)) &&
-            (leader == NULL || node_of_id(id)->process->raft.current_term >
-                                   leader->process->raft.current_term)) {
+            (leader == NULL ||
+             node_of_id(id)->process->raft.current_term > leader->process->raft.current_term)) {
             leader = node_of_id(id);
         }
     }

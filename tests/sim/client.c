@@ -10,9 +10,9 @@
 #include "tests/sim/node.h"
 
 #define KEYS 40u
-#define ATTEMPTS_MAX 4u        /* submissions of one request */
-#define LATE_MS 100u           /* after its deadline a submission must have its answer */
-#define FLUSH_MS 4000u         /* after healing, every node is given a request */
+#define ATTEMPTS_MAX 4u /* submissions of one request */
+#define LATE_MS 100u    /* after its deadline a submission must have its answer */
+#define FLUSH_MS 4000u  /* after healing, every node is given a request */
 #define BIG_VALUE_SIZE 40000u
 #define ID_TAG 0x71756164u
 
@@ -129,8 +129,7 @@ void client_applied(struct bytes transaction, const struct store_answer *answer)
     if (submission != NULL && (submission->state == SUBMISSION_NEVER || request->fenced)) {
         world_violation("REFUSED: request %llu is applied at revision %llu though a client was "
                         "told that it never will be",
-                        (unsigned long long)request->number,
-                        (unsigned long long)answer->revision);
+                        (unsigned long long)request->number, (unsigned long long)answer->revision);
     }
     request->applied = true;
     request->applied_hash = hash;
@@ -231,11 +230,9 @@ static void retry_later(struct node *nobody, void *data)
 static void note_failed(struct submission *submission, enum qh_err err)
 {
     if (err == QH_ETIMEOUT) {
-        if (submission->request->applied &&
-            submission->request->applied_hash == submission->hash) {
+        if (submission->request->applied && submission->request->applied_hash == submission->hash) {
             world_violation("RESULT: request %llu at n%llu: told never sent, but it is applied",
-                            (unsigned long long)submission->request->number,
-                            submission->node->id);
+                            (unsigned long long)submission->request->number, submission->node->id);
         }
         submission->state = SUBMISSION_NEVER;
         world.result->never_sent++;
@@ -361,8 +358,7 @@ static struct bytes build(const struct request *request, const struct store *sto
         txn_build_delete(&builder, key);
     } else {
         memset(value, (int)(request->number & 0xff), sizeof value);
-        txn_build_put(&builder, key,
-                      (struct bytes){.base = value, .size = (size_t)value_size()},
+        txn_build_put(&builder, key, (struct bytes){.base = value, .size = (size_t)value_size()},
                       world_chance(0.1) ? (uint32_t)world_between(1, 100) : 0);
     }
     err = txn_build_end(&builder, &encoded);
@@ -390,8 +386,8 @@ static void submit(struct request *request, bool flush, struct node *node)
     request->attempts++;
     pending = world_grow(pending, (pending_count + 1) * sizeof(struct submission *));
     pending[pending_count++] = submission;
-    err = propose_submit(node->process->propose, transaction, world.now_ms,
-                         submission->deadline_ms, answered, submission);
+    err = propose_submit(node->process->propose, transaction, world.now_ms, submission->deadline_ms,
+                         answered, submission);
     free((void *)(uintptr_t)transaction.base);
     world.result->submitted++;
     if (err != QH_OK) {
@@ -444,8 +440,8 @@ static void look_for_late(struct node *nobody, void *data)
     for (unsigned i = 0; i < pending_count; i++) {
         if (world.now_ms > pending[i]->deadline_ms + LATE_MS) {
             world_violation("DEADLINE: request %llu at n%llu has no answer %u ms after it",
-                            (unsigned long long)pending[i]->request->number,
-                            pending[i]->node->id, LATE_MS);
+                            (unsigned long long)pending[i]->request->number, pending[i]->node->id,
+                            LATE_MS);
         }
     }
 }

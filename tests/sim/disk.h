@@ -56,10 +56,10 @@ struct disk {
     /* Of the hardware. */
     bool full;
     /* Of the running process; gone with it. */
-    raft_index next;                  /* index of the next entry to append */
-    struct disk_operation *queue;     /* in order of submission, until done */
-    struct disk_operation *barrier;   /* in raft_uv's one place for it */
-    struct disk_operation *failing;   /* a write that failed: some of it may be on the disk */
+    raft_index next;                /* index of the next entry to append */
+    struct disk_operation *queue;   /* in order of submission, until done */
+    struct disk_operation *barrier; /* in raft_uv's one place for it */
+    struct disk_operation *failing; /* a write that failed: some of it may be on the disk */
     bool writing;
 };
 

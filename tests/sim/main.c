@@ -283,8 +283,7 @@ static void run_all(void)
 {
     for (uint64_t i = 0; i < options.seeds; i++) {
         if (options.scenario != NULL) {
-            start_job(free_job(), (unsigned)(options.scenario - scenario_table),
-                      options.first + i);
+            start_job(free_job(), (unsigned)(options.scenario - scenario_table), options.first + i);
         } else {
             start_job(free_job(), (unsigned)(i % scenario_count),
                       options.first + i / scenario_count);
@@ -304,8 +303,7 @@ static void print_row(const char *name, const struct tally *tally)
                  (unsigned long long)tally->violations, (unsigned long long)tally->crashes,
                  (unsigned long long)tally->stuck, (unsigned long long)tally->sum.acked,
                  (double)tally->sum.virtual_ms / 3600000.0, (unsigned long long)tally->sum.crashes,
-                 (unsigned long long)tally->sum.elections,
-                 (unsigned long long)tally->sum.snapshots,
+                 (unsigned long long)tally->sum.elections, (unsigned long long)tally->sum.snapshots,
                  (unsigned long long)tally->sum.installs);
 }
 
@@ -313,8 +311,7 @@ static void print_details(const struct world_result *result)
 {
     (void)printf("latency p50 %llu ms, p99 %llu ms; fail-overs %llu, median %llu ms\n",
                  (unsigned long long)result->latency_p50_ms,
-                 (unsigned long long)result->latency_p99_ms,
-                 (unsigned long long)result->failovers,
+                 (unsigned long long)result->latency_p99_ms, (unsigned long long)result->failovers,
                  (unsigned long long)result->failover_p50_ms);
 }
 

@@ -36,8 +36,8 @@ static struct model_record **find_place(struct bytes key)
 {
     struct model_record **place = &buckets[world_hash(key.base, key.size) % BUCKETS];
 
-    while (*place != NULL && ((*place)->key_size != key.size ||
-                              memcmp((*place)->key, key.base, key.size) != 0)) {
+    while (*place != NULL &&
+           ((*place)->key_size != key.size || memcmp((*place)->key, key.base, key.size) != 0)) {
         place = &(*place)->next;
     }
     return place;
@@ -163,8 +163,7 @@ static bool compare_record(void *data, const struct store_record *record)
     comparison->count++;
     comparison->equal =
         own != NULL && own->value_size == record->value.size &&
-        (own->value_size == 0 ||
-         memcmp(own->value, record->value.base, own->value_size) == 0) &&
+        (own->value_size == 0 || memcmp(own->value, record->value.base, own->value_size) == 0) &&
         own->create_revision == record->create_revision &&
         own->mod_revision == record->mod_revision && own->expires_at == record->expires_at;
     return comparison->equal;

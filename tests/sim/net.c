@@ -22,7 +22,7 @@ struct wire_entry {
 struct message {
     enum message_kind kind;
     raft_id from, to;
-    unsigned to_life; /* of the process that had the connection */
+    unsigned to_life;         /* of the process that had the connection */
     struct raft_message raft; /* without pointers that are of use */
     struct wire_entry *entries;
     struct disk_configuration configuration;
@@ -207,8 +207,8 @@ static void send_done(struct node *node, void *data)
     }
 }
 
-static int io_send(struct raft_io *io, struct raft_io_send *req,
-                   const struct raft_message *raft, raft_io_send_cb cb)
+static int io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *raft,
+                   raft_io_send_cb cb)
 {
     struct node *node = io->impl;
     struct waiting_send *waiting;

@@ -14,6 +14,10 @@
 #define PROPOSE_TICK_MS 20u
 #define PROPOSE_RESEND_MS 1000u
 #define FATAL_RESTART_MS 300u
+/* As replica_timing() has them: the grace follows from the distance, and libraft asks for a
+ * snapshot early, since the FSM decides. */
+#define GRACE_MS(scenario) ((scenario)->net_max_ms <= 3 ? 10u : 60u)
+#define SNAPSHOT_THRESHOLD 64u
 
 static struct node nodes[WORLD_NODES_MAX + 1];
 
@@ -75,8 +79,7 @@ static void run_tick(struct node *node, void *data)
     node->process->tick(&node->process->io);
 }
 
-static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
-                    raft_io_recv_cb recv)
+static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
 {
     struct node *node = io->impl;
 
@@ -305,7 +308,7 @@ static void fsm_has_restored(void *data)
 static bool ops_is_witness(void *data, const struct raft_server *server)
 {
     (void)data;
-    return node_of_id(server->id)->witness;
+    return server->id == world.scenario->witness;
 }
 
 static bool ops_is_present(void *data, raft_id server)
@@ -389,11 +392,11 @@ static void configure(struct node *node)
         fsm->entries_max = entries;
         fsm->bytes_min = 0;
     }
-    raft_set_election_timeout(raft,
-                              node->witness ? scenario->election_ms / 2 : scenario->election_ms);
+    raft_set_election_timeout(raft, node->id == scenario->witness ? scenario->election_ms / 2
+                                                                  : scenario->election_ms);
     raft_set_heartbeat_timeout(raft, scenario->heartbeat_ms);
     raft_set_pre_vote(raft, true);
-    raft_set_snapshot_threshold(raft, entries);
+    raft_set_snapshot_threshold(raft, entries < SNAPSHOT_THRESHOLD ? entries : SNAPSHOT_THRESHOLD);
     raft_set_snapshot_trailing(raft, 2 * entries);
     raft_set_install_snapshot_timeout(raft, 3000);
     raft_set_max_catch_up_round_duration(raft, 5000);
@@ -422,8 +425,7 @@ static void wire(struct node *node)
                    .changed = guard_has_changed,
                    .written = guard_has_written,
                });
-    err = fsm_init(&process->fsm, &process->raft, &process->guard,
-                   world.scenario->async_snapshots,
+    err = fsm_init(&process->fsm, &process->raft, &process->guard, !world.scenario->sync_snapshots,
                    (struct fsm_callbacks){
                        .data = node,
                        .applied = fsm_has_applied,
@@ -432,8 +434,7 @@ static void wire(struct node *node)
     QH_ASSERT(err == QH_OK);
     err = propose_new(ops, PROPOSE_RESEND_MS, &process->propose);
     QH_ASSERT(err == QH_OK);
-    failover_init(&process->failover, &process->guard, &process->raft,
-                  world.scenario->heartbeat_ms,
+    failover_init(&process->failover, &process->guard, &process->raft, GRACE_MS(world.scenario),
                   (struct failover_ops){
                       .data = node,
                       .is_witness = ops_is_witness,
@@ -458,15 +459,14 @@ static void start(struct node *nobody, void *data)
     node->process = world_alloc(sizeof *node->process);
     node_enter(node);
     wire(node);
-    rv = raft_init(&node->process->raft, &node->process->guard.io,
-                   &node->process->fsm.raft_fsm, node->id, node_name(node->id));
+    rv = raft_init(&node->process->raft, &node->process->guard.io, &node->process->fsm.raft_fsm,
+                   node->id, node_name(node->id));
     QH_ASSERT(rv == 0);
     configure(node);
     bootstrap(node);
     rv = raft_start(&node->process->raft);
     if (rv != 0) {
-        world_violation("START: n%llu: raft_start gives %d (%s)", node->id, rv,
-                        raft_strerror(rv));
+        world_violation("START: n%llu: raft_start gives %d (%s)", node->id, rv, raft_strerror(rv));
     }
     node->process->started = true;
     world_trace("n%llu: starts: term %llu, log %llu..%llu, snapshot %llu", node->id,
@@ -485,7 +485,6 @@ void node_setup(void)
     for (raft_id id = 1; id <= world.scenario->nodes; id++) {
         nodes[id].id = id;
         nodes[id].life = 1;
-        nodes[id].witness = id == world.scenario->witness;
         nodes[id].disk.first = 1;
         world_after(0, NULL, start, &nodes[id]);
     }
@@ -499,8 +498,7 @@ static void end_process(struct node *node, const char *why)
 
     world_trace("n%llu: DIES (%s): state %d, term %llu, stored %llu, commit %llu, applied %llu",
                 node->id, why, process->raft.state, process->raft.current_term,
-                process->raft.last_stored, process->raft.commit_index,
-                process->raft.last_applied);
+                process->raft.last_stored, process->raft.commit_index, process->raft.last_applied);
     world.result->crashes++;
     world.result->campaigns += process->failover.campaigns;
     world.result->handovers += process->failover.handovers;

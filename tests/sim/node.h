@@ -34,14 +34,13 @@ struct node_process {
     bool started;
     bool deliver_due;
     uint64_t failover_at; /* the tick that is planned, 0: none */
-    unsigned applies; /* raft_apply calls without callback yet */
+    unsigned applies;     /* raft_apply calls without callback yet */
 };
 
 struct node {
     raft_id id; /* from 1 */
     enum node_state state;
     unsigned life; /* raised when a process ends */
-    bool witness;
     struct disk disk;
     struct node_process *process; /* NODE_UP only */
 };
@@ -69,7 +68,7 @@ void node_restart_now(struct node *node);
 /* A place where sudden death may strike the running process. */
 void node_maybe_die(struct node *node);
 
-bool node_leads(const struct node *node);       /* as raft_state() has it */
+bool node_leads(const struct node *node);        /* as raft_state() has it */
 bool node_leader_ready(const struct node *node); /* and it may serve */
 
 void node_peer_up(struct node *node, raft_id peer);

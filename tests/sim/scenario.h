@@ -14,7 +14,7 @@ struct scenario {
     unsigned witness; /* id of the witness, 0: none; it has half the election time-out */
     unsigned election_ms, heartbeat_ms;
     unsigned entries_min; /* snapshots after so many entries; 0: as in production */
-    bool async_snapshots; /* encoded by async_work, as with the real back-end */
+    bool sync_snapshots;  /* encoded in place; else by async_work, as with the real back-end */
 
     /* Time: @seconds with faults, then @heal_seconds without. */
     unsigned seconds, heal_seconds;
@@ -35,9 +35,9 @@ struct scenario {
     unsigned dead; /* nodes that never come back, chosen when the rest heals */
 
     /* The work. */
-    unsigned rate_ms;        /* between requests of the whole cluster, on average */
-    unsigned pending_max;    /* requests in flight */
-    unsigned latency_max_ms; /* bound on p99, 0: none */
+    unsigned rate_ms;         /* between requests of the whole cluster, on average */
+    unsigned pending_max;     /* requests in flight */
+    unsigned latency_max_ms;  /* bound on p99, 0: none */
     unsigned failover_max_ms; /* bound on the median from a leader's death to the next, 0: none */
 };
 

@@ -220,7 +220,8 @@ _Noreturn void world_start(const struct scenario *scenario, uint64_t seed, unsig
         .heal_ms = 1000 + 1000ull * scenario->seconds,
         .result = result,
     };
-    random_state = seed * 0x9e3779b97f4a7c15ull + world_hash(scenario->name, strlen(scenario->name));
+    random_state =
+        seed * 0x9e3779b97f4a7c15ull + world_hash(scenario->name, strlen(scenario->name));
     net_setup();
     node_setup();
     client_setup();

@@ -7,6 +7,7 @@
 #define QH_SIM_WORLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tests/sim/scenario.h"
