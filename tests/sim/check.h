@@ -4,6 +4,7 @@
 #define QH_SIM_CHECK_H
 
 #include <raft.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -13,6 +14,8 @@ struct disk_snapshot;
 struct node;
 
 void check_setup(void);
+/* Does the present leader replicate to @id? */
+bool check_is_member(raft_id id);
 /* After healing: a leader, everybody equal, the whole history everywhere. */
 void check_end(void);
 

@@ -287,8 +287,13 @@ static void barrier_done(struct node *node, void *data)
             world.result->snapshots++;
         }
         operation->put->cb(operation->put, status);
+    } else if (status != 0 && (world.rules & GUARD_R4_DISK_ERROR_STOPS) != 0) {
+        /* There is no callback to tell it: the back-end must end the process before it
+         * writes what waits behind the truncation. */
+        disk->failing = operation;
+        world_kill_current("a truncation failed", true);
     } else if (status != 0) {
-        disk->shifted = true; /* raft_uv notes it and tells nobody */
+        disk->shifted = true; /* raft_uv notes it, tells nobody, and goes on writing */
     }
     free_operation(operation);
     kick(node);

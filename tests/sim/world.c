@@ -32,7 +32,7 @@ static size_t heap_count;
 static size_t heap_room;
 static uint64_t heap_order;
 static jmp_buf escape;
-static const char *death_why;
+static char death_why[256];
 static bool death_fatal;
 
 uint64_t world_random(void)
@@ -175,7 +175,7 @@ static void run_event(const struct event *event)
 _Noreturn void world_kill_current(const char *why, bool fatal)
 {
     QH_ASSERT(world.current != NULL);
-    death_why = why;
+    (void)snprintf(death_why, sizeof death_why, "%s", why);
     death_fatal = fatal;
     longjmp(escape, 1);
 }
