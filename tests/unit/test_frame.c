@@ -54,11 +54,14 @@ static uint8_t *make_stream(size_t *ret_size)
 
 static void expect_frame(size_t n, struct bytes body)
 {
+    size_t equal = 0;
+
     ck_assert_uint_lt(n, SIZES);
     ck_assert_uint_eq(body.size, sizes[n]);
-    for (size_t i = 0; i < body.size; i++) {
-        ck_assert_uint_eq(body.base[i], (uint8_t)(n + i));
+    while (equal < body.size && body.base[equal] == (uint8_t)(n + equal)) {
+        equal++;
     }
+    ck_assert_uint_eq(equal, body.size);
 }
 
 static void read_stream(size_t part)
@@ -73,7 +76,9 @@ static void read_stream(size_t part)
             struct bytes body = {0};
             bool whole = false;
 
-            ck_assert_int_eq(frame_reader_take(&reader, &input, &whole, &body), QH_OK);
+            if (frame_reader_take(&reader, &input, &whole, &body) != QH_OK) {
+                ck_abort_msg("refused at %zu", at);
+            }
             if (whole) {
                 expect_frame(count++, body);
             }

@@ -165,7 +165,7 @@ static void push_again(void *data, enum qh_err status)
     }
 }
 
-START_TEST(a_callback_may_add_to_the_list)
+START_TEST(what_a_callback_adds_waits_for_the_next_run)
 {
     uint8_t head = 1;
 
@@ -173,8 +173,10 @@ START_TEST(a_callback_may_add_to_the_list)
         sendq_push(&queue, (struct bytes){.base = &head, .size = 1}, NULL, 0, push_again, NULL),
         QH_OK);
     ck_assert_uint_eq(sendq_fail(&queue, QH_ECONN, &done), 1);
-    sendq_done_run(&done);
-    ck_assert_uint_eq(calls, 5);
+    for (unsigned i = 1; i <= 5; i++) {
+        sendq_done_run(&done);
+        ck_assert_uint_eq(calls, i);
+    }
     ck_assert_ptr_null(done.first);
 }
 END_TEST
@@ -192,7 +194,7 @@ int main(void)
     tcase_add_test(tcase, a_large_piece_is_taken_where_it_stands);
     tcase_add_test(tcase, a_piece_that_ends_with_its_chunk_leaves_nothing_to_take);
     tcase_add_test(tcase, a_frame_is_over_when_its_last_byte_is_written);
-    tcase_add_test(tcase, a_callback_may_add_to_the_list);
+    tcase_add_test(tcase, what_a_callback_adds_waits_for_the_next_run);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }
