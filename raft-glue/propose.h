@@ -49,8 +49,9 @@ typedef void (*propose_cb)(void *data, const struct propose_result *result);
 
 struct propose_ops {
     void *data;
-    /* Append one entry as leader. On QH_OK the entry's memory belongs to libraft.
-     * Errors: QH_ENOTLEADER, QH_EBUSY, QH_ENOMEM: not appended. */
+    /* Append one entry as leader. On QH_OK the entry's memory belongs to libraft, and
+     * propose_entry_done() follows once, later. Errors: QH_ENOTLEADER, QH_EBUSY, QH_ENOMEM:
+     * not appended. */
     enum qh_err (*append)(void *data, void *entry, size_t size);
     /* Memory for an entry (raft_malloc). NULL if there is none. */
     void *(*alloc)(void *data, size_t size);
@@ -61,6 +62,11 @@ struct propose_ops {
     void (*reject)(void *data, uint64_t peer, const uint8_t id[ONCE_ID_SIZE]);
     /* The replica's store, for looking up r/<id>. */
     const struct store *(*store)(void *data);
+    /* An entry with a transaction that @peer forwarded is committed: let it know now, so that
+     * its replica applies it. Called from propose_deliver() and propose_tick() alone. */
+    void (*tell)(void *data, uint64_t peer);
+    /* Results wait: call propose_deliver() soon, from the top of the loop. */
+    void (*wake)(void *data);
 };
 
 struct propose_counters {
@@ -74,19 +80,21 @@ QH_RESULT propose_new(struct propose_ops ops, unsigned resend_ms, struct propose
 /* Completes what is pending with QH_ECANCELED. */
 void propose_free(struct propose *propose);
 
-/* Propose a transaction made by txn_build_once().
+/* Propose a transaction made by txn_build_once(), with an answer of at least one byte.
  *
  * @cb is called exactly once, never from inside this call, at the latest at the first
  * propose_tick() after @deadline_ms.
  * Errors: QH_EINVAL not a transaction that happens once, QH_EEXIST its id is pending here,
- *         QH_EBUSY PROPOSE_PENDING_MAX are. On any error @cb is not called.
+ *         QH_EBUSY PROPOSE_PENDING_MAX or PROPOSE_QUEUE_SIZE_MAX are. On any error @cb is not
+ *         called.
  * Owns:   copies @transaction. */
 QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint64_t now_ms,
                          uint64_t deadline_ms, propose_cb cb, void *data);
 
 /* What the rest of the node tells it. */
 struct propose_role {
-    bool leader_ready; /* this node leads and its barrier is applied */
+    bool leading;      /* this node leads: what arrives waits for it to be ready */
+    bool leader_ready; /* and its barrier is applied: entries may be appended */
     uint64_t leader;   /* the other node that leads, 0 if unknown or it is this one */
     uint64_t term;
 };
@@ -99,7 +107,11 @@ void propose_entry_done(struct propose *propose); /* one appended entry was appl
 void propose_applied(struct propose *propose, struct bytes transaction,
                      const struct store_answer *answer);
 void propose_restored(struct propose *propose);
-/* Deadlines and resends; call at least every 50 ms. Also delivers callbacks. */
+
+/* Call the callbacks of what is finished and go on with what waits. Callbacks may
+ * call propose_submit(). */
+void propose_deliver(struct propose *propose);
+/* Deadlines and resends; call at least every 50 ms. Also delivers. */
 void propose_tick(struct propose *propose, uint64_t now_ms);
 
 unsigned propose_pending(const struct propose *propose);

@@ -24,7 +24,7 @@ list_links() { # FILE
 # <name>, x and * stand for something; what a build makes is not in the tree.
 list_paths() { # FILE
     grep -oE '`[^`]+`' "$1" | tr -d '`' | awk '{ print $1 }' |
-        grep -E '^(\./)?(src|raft-glue|tests|scripts|conf|doc|proto|m4|\.ci)/' | grep -vE '[<*{]|fuzz_x|test_x|\.\.\.'
+        grep -E '^(\./)?(src|raft-glue|tests|scripts|conf|doc|proto|m4|\.ci)/' | grep -vE '[<*{]|/x\.|fuzz_x|test_x|\.\.\.'
 }
 
 while read -r file; do
