@@ -31,3 +31,15 @@ for qh_flag in $2; do
   AC_LINK_IFELSE([AC_LANG_PROGRAM()], [AC_MSG_RESULT([yes]); $1="$$1 $qh_flag"], [AC_MSG_RESULT([no])])
   LDFLAGS=$qh_save_LDFLAGS
 done])
+
+# QH_REQUIRE_SANITIZER(KINDS): stop if the compiler and its runtime cannot link
+# a program with -fsanitize=KINDS.
+AC_DEFUN([QH_REQUIRE_SANITIZER], [
+qh_save_CFLAGS=$CFLAGS
+CFLAGS="$CFLAGS -Werror -fsanitize=$1"
+AC_MSG_CHECKING([whether the compiler takes -fsanitize=$1])
+AC_LINK_IFELSE([AC_LANG_PROGRAM()], [AC_MSG_RESULT([yes])],
+  [AC_MSG_RESULT([no])
+   AC_MSG_ERROR([$CC cannot link with -fsanitize=$1; libFuzzer needs CC=clang and its compiler-rt])])
+CFLAGS=$qh_save_CFLAGS
+])

@@ -41,6 +41,13 @@ static int fsm_apply(struct raft_fsm *raft_fsm, const struct raft_buffer *buf, v
     return 0;
 }
 
+/* The nodes of a cluster apply the same entries, so that without this they would all write
+ * their snapshots at the same moment, and no majority would be left with a quiet disk. */
+static uint64_t stagger(const struct fsm *fsm, uint64_t amount)
+{
+    return amount + amount / 4 * (fsm->raft->id % 4);
+}
+
 /* A snapshot costs one write of the whole store, so the larger the store the
  * more log is allowed before the next. Bytes bound memory and the longest message
  * to a lagging peer, entries bound the time of a restart. */
@@ -51,10 +58,16 @@ static bool snapshot_due(const struct fsm *fsm)
     if (bytes < fsm->bytes_min) {
         bytes = fsm->bytes_min;
     }
-    if (fsm->entries_since >= fsm->entries_max || fsm->bytes_since >= FSM_SNAPSHOT_BYTES_MAX) {
+    if (bytes > FSM_SNAPSHOT_BYTES_MAX) {
+        bytes = FSM_SNAPSHOT_BYTES_MAX;
+    }
+    if (fsm->entries_since >= stagger(fsm, fsm->entries_max)) {
         return true;
     }
-    return fsm->entries_since >= fsm->entries_min && fsm->bytes_since >= bytes;
+    if (fsm->bytes_since < stagger(fsm, bytes)) {
+        return false;
+    }
+    return fsm->entries_since >= fsm->entries_min || fsm->bytes_since >= 2 * bytes;
 }
 
 /* Keep twice as many entries behind the snapshot as came since the last one:

@@ -26,8 +26,9 @@ enum guard_rule {
     GUARD_R14_PREVOTE_TRUE_TERM = 1 << 8,
     GUARD_R15_QUORUM_AT_ACK = 1 << 9,
     GUARD_R16_TRUNCATE_SNAPSHOT = 1 << 10,
+    GUARD_R17_LONE_VOTER_NEW_TERM = 1 << 11, /* not in the report; found later */
 };
-#define GUARD_RULES_ALL 0x7ffu
+#define GUARD_RULES_ALL 0xfffu
 
 struct guard;
 
@@ -55,9 +56,10 @@ struct guard_role {
 
 struct guard_counters {
     uint64_t acks_capped;        /* R1 */
-    uint64_t acks_held;          /* R2 */
+    uint64_t counts_postponed;   /* R2: commits by counting older entries */
     uint64_t votes_held;         /* R3 */
     uint64_t replies_dropped;    /* R5 */
+    uint64_t votes_refused;      /* R6 */
     uint64_t prefixes_accepted;  /* R13 */
     uint64_t prevotes_corrected; /* R14 */
     uint64_t quorums_checked;    /* R15 */
@@ -71,33 +73,36 @@ struct guard {
     unsigned rules; /* bits of enum guard_rule */
     struct guard_callbacks callbacks;
     struct guard_counters counters;
-    /* The rest is private to guard.c; see the comments there. */
-    struct guard_role role;
-    raft_io_tick_cb tick_cb;
+    /* The rest is private to the guard. What libraft is doing: */
+    struct guard_role role; /* as last told to changed() */
+    unsigned depth;         /* calls into libraft, or out of it, that have not returned */
+    bool receiving;         /* libraft is processing a message */
+    bool written_pending;   /* written() is to be called */
+    bool restart_wanted;    /* R10: stop as soon as the truncation is on the disk */
+    bool closing;
+    raft_io_tick_cb tick_cb; /* libraft's own callbacks */
     raft_io_recv_cb recv_cb;
     raft_io_close_cb close_cb;
-    raft_term term;
-    raft_id vote;
+    /* What is on the disk and on its way there: */
+    raft_term term;           /* persisted */
+    raft_id vote;             /* persisted; in that term; 0: none */
+    unsigned writes_inflight; /* log writes and snapshot installs */
+    uint64_t bytes_inflight;  /* of log entries */
     unsigned snapshots_inflight;
-    uint64_t append_sequence;
-    uint64_t truncate_sequence;
-    bool truncate_pending;
-    unsigned writes_inflight;
-    uint64_t bytes_inflight;
-    raft_term stored_term;
+    bool truncate_pending;      /* no write issued after the last truncation has finished yet */
+    uint64_t append_sequence;   /* of the last write issued */
+    uint64_t truncate_sequence; /* append_sequence at the last truncation */
+    /* R1: what the leader of `term` and this node are known to have in common. */
+    raft_index match;
+    raft_index pending_match; /* what `match` becomes if the message being processed is accepted */
+    raft_term pending_term;
+    /* R2: terms in which this node, as leader, submitted a barrier and saw it applied. */
     raft_term barrier_term;
     raft_term ready_term;
-    struct raft_barrier barrier;
-    raft_index match;
-    raft_index pending_match;
-    raft_term pending_term;
-    unsigned depth; /* calls into libraft that have not returned */
-    bool restart_wanted;
-    bool closing;
 };
 
-/* Errors: none. @inner must be initialised; @raft is the one that will be given
- * &guard->io. */
+/* Errors: none. @inner must be initialised and its data pointer is the guard's from now
+ * on; @raft is the one that will be given &guard->io. */
 void guard_init(struct guard *guard, struct raft_io *inner, struct raft *raft, unsigned rules,
                 struct guard_callbacks callbacks);
 
@@ -105,7 +110,8 @@ void guard_init(struct guard *guard, struct raft_io *inner, struct raft *raft, u
 bool guard_snapshot_allowed(const struct guard *guard);
 
 /* Is this node the leader, and is its barrier of the current term applied? Only
- * then may proposals be appended or reads be served as leader. */
+ * then may proposals be appended or reads be served as leader. Without R2 there
+ * are no barriers and a leader is ready at once, as with the stock library. */
 bool guard_leader_ready(const struct guard *guard);
 
 /* Bytes of log entries handed to the disk and not written yet: the transport

@@ -45,14 +45,15 @@ struct store_record {
 
 /* Errors: QH_ENOMEM. Owns: release with store_free(). */
 QH_RESULT store_new(struct store **ret_store);
-void store_free(struct store *store); /* NULL is allowed. All views must be released before. */
+void store_free(struct store *store); /* NULL is allowed. Its views live on. */
 
 /* Apply one encoded transaction (txn.h).
  *
  * It costs O(log n) for each compare and write. A transaction with writes
  * raises the revision by one when it is applied; a refused one and one without
  * writes change nothing. When the revision reaches a record's expires_at the
- * record is gone, before the compares of the next transaction are looked at.
+ * record is gone as soon as this transaction's writes are done, so that the next one's
+ * compares and every reader find it absent; a put of the same transaction saves it.
  * There is no failure: out of memory aborts the process, since a replica that
  * skips a committed transaction would differ from the others. */
 struct store_answer store_apply(struct store *store, struct bytes encoded);
@@ -77,7 +78,7 @@ void store_scan(const struct store *store, struct bytes prefix, struct bytes aft
 /* An unchanging picture of the store, in O(1): nodes and values are shared and
  * counted. Errors: QH_ENOMEM. Thread: the store's. */
 QH_RESULT store_freeze(struct store *store, struct store_view **ret_view);
-void store_view_release(struct store_view *view);
+void store_view_release(struct store_view *view); /* NULL is allowed. */
 uint64_t store_view_revision(const struct store_view *view);
 
 /* A snapshot as a list of pieces: headers of our own, and values that stay
@@ -101,14 +102,19 @@ struct store_snapshot {
 QH_RESULT store_snapshot_encode(const struct store_view *view, struct store_snapshot *ret_snapshot);
 void store_snapshot_close(struct store_snapshot *snapshot);
 
+/* Is @encoded whole, as store_snapshot_encode() made it? Magic, version and checksum only.
+ * Errors: QH_ECORRUPT, QH_EVERSION. Thread: any. */
+QH_RESULT store_snapshot_verify(struct bytes encoded);
+
 /* Rebuild a store. Everything is checked: magic, version, checksum, key order,
  * limits, revisions, and that nothing follows.
  * Errors: QH_ECORRUPT, QH_EVERSION, QH_ENOMEM.
  * Owns:   *ret_store; nothing in it points into @encoded. */
 QH_RESULT store_snapshot_decode(struct bytes encoded, struct store **ret_store);
 
-/* BLAKE2b-256 of the snapshot of this very state: equal states, equal digests. */
+/* The checksum of the snapshot of this very state: equal states, equal digests.
+ * Errors: those of store_snapshot_encode(). */
 #define STORE_DIGEST_SIZE 32u
-QH_RESULT store_digest(struct store *store, uint8_t ret_digest[STORE_DIGEST_SIZE]);
+QH_RESULT store_digest(const struct store *store, uint8_t ret_digest[STORE_DIGEST_SIZE]);
 
 #endif

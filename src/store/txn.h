@@ -15,7 +15,14 @@
  *             TXN_PUT: u32 expires_after (revisions, 0: never), u32 value size,
  *             value; TXN_DELETE: nothing
  *
- * Nothing may follow the last write. */
+ * Nothing may follow the last write.
+ *
+ * All compares look at the state before the first write. Writes happen in order, and
+ * each sees those before it: of two puts of one key the later stays, a put after a
+ * delete makes a new record (create_revision is this transaction's revision). Every
+ * write of a transaction carries the same revision. Deleting an absent key does nothing,
+ * but counts as a write: the revision goes up. The encoding of a transaction is
+ * unique: whatever decodes was written exactly so. */
 #ifndef QH_STORE_TXN_H
 #define QH_STORE_TXN_H
 
@@ -71,6 +78,8 @@ struct txn_builder {
     size_t room;
     unsigned compare_count;
     unsigned write_count;
+    size_t compares_end;   /* where the next compare goes */
+    unsigned begin_writes; /* writes made by txn_build_once(), before any compare */
     enum qh_err err;
 };
 
@@ -92,7 +101,8 @@ void txn_build_put(struct txn_builder *builder, struct bytes key, struct bytes v
                    uint32_t expires_after);
 void txn_build_delete(struct txn_builder *builder, struct bytes key);
 
-/* Errors: QH_ELIMIT, QH_ENOMEM, QH_EINVAL (a compare after a write).
+/* Errors: QH_ELIMIT, QH_ENOMEM, QH_EINVAL (a compare after a write, an empty key, an
+ *         unknown kind, an argument of TXN_ABSENT, a revision without room above it).
  * Owns:   on QH_OK the caller owns ret_encoded->base: free() it. On failure
  *         nothing is left to free. Either way the builder is closed. */
 QH_RESULT txn_build_end(struct txn_builder *builder, struct bytes *ret_encoded);
