@@ -34,9 +34,8 @@ static _Noreturn void give_up(const char *what, const char *detail)
 
 static bool port_is_free(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool is_free;
 
@@ -165,8 +164,8 @@ static bool bootstrap_node(struct cluster_node *node, unsigned count)
     int status;
 
     for (unsigned i = 0; i < count; i++) {
-        argv[3 + i] =
-            process_format("%s=%llu", cluster->nodes[i].name, (unsigned long long)cluster->nodes[i].id);
+        argv[3 + i] = process_format("%s=%llu", cluster->nodes[i].name,
+                                     (unsigned long long)cluster->nodes[i].id);
     }
     status = process_run(argv, output, sizeof output);
     for (unsigned i = 0; i < count; i++) {

@@ -23,14 +23,10 @@ static void parse_field(struct cluster_status *status, const char *name, uint64_
         const char *name;
         uint64_t *field;
     } fields[] = {
-        {"id", &status->id},
-        {"leader", &status->leader},
-        {"term", &status->term},
-        {"generation", &status->generation},
-        {"last", &status->last},
-        {"commit", &status->commit},
-        {"applied", &status->applied},
-        {"revision", &status->revision},
+        {"id", &status->id},           {"leader", &status->leader},
+        {"term", &status->term},       {"generation", &status->generation},
+        {"last", &status->last},       {"commit", &status->commit},
+        {"applied", &status->applied}, {"revision", &status->revision},
     };
 
     for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -204,8 +200,9 @@ void cluster_control_turn(struct cluster *cluster, unsigned timeout_ms)
 
         connect_node(node);
         connecting |= node->run == CLUSTER_RUNNING && node->fd < 0;
-        polls[i] = (struct pollfd){.fd = node->fd, /* poll() passes over a negative one */
-                                   .events = (short)(POLLIN | (node->output_size > 0 ? POLLOUT : 0))};
+        polls[i] =
+            (struct pollfd){.fd = node->fd, /* poll() passes over a negative one */
+                            .events = (short)(POLLIN | (node->output_size > 0 ? POLLOUT : 0))};
     }
     /* There is no event for a socket that begins to listen. */
     if (connecting && timeout_ms > CONNECT_RETRY_NS / NS_PER_MS) {
