@@ -71,7 +71,9 @@ bool cluster_has_leader(struct cluster *cluster, const void *unused)
     for (unsigned i = 0; i < cluster->count; i++) {
         const struct cluster_node *node = &cluster->nodes[i];
 
-        if (node->run == CLUSTER_RUNNING && node->status.leader != leader->status.id) {
+        /* A node that waits to be added knows of nobody. */
+        if (node->run == CLUSTER_RUNNING && node->status.members > 0 &&
+            node->status.leader != leader->status.id) {
             return false;
         }
     }
