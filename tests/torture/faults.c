@@ -95,7 +95,10 @@ int main(int argc, char **argv)
             }
         }
     }
-    (void)printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed,
-                 totals.skipped);
+    faults_damage_close();
+    if (totals.skipped > 0) {
+        (void)printf("%u skipped\n", totals.skipped);
+    }
+    (void)printf("%u passed, %u failed\n", totals.passed, totals.failed);
     return totals.failed == 0 && totals.passed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

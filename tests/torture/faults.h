@@ -31,6 +31,8 @@ extern const struct faults_entry faults_disk_cases[];
 extern const struct faults_entry faults_damage_cases[];
 extern const struct faults_entry faults_peer_cases[];
 extern const struct faults_entry faults_member_cases[];
+/* Remove what the cases of damage share. */
+void faults_damage_close(void);
 
 /* Returns @condition; if it is false and nothing was wrong before, notes why the case failed. */
 bool scene_expect(struct scene *scene, bool condition, const char *format, ...)
@@ -38,8 +40,9 @@ bool scene_expect(struct scene *scene, bool condition, const char *format, ...)
 /* The case cannot be run here. */
 void scene_skip(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Lay out @count nodes and make their directories, without any of them running. @members of them
- * are bootstrapped. Writes have @value_size bytes. */
+/* Lay out @count nodes without directories. Writes have @value_size bytes. */
+void scene_lay_out(struct scene *scene, unsigned count, unsigned value_size);
+/* Make their directories too, without any of them running; @members of them are bootstrapped. */
 bool scene_make(struct scene *scene, unsigned count, unsigned members, unsigned value_size);
 /* Start all nodes, wait for a leader among them and begin to write. */
 bool scene_start(struct scene *scene);

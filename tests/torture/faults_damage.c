@@ -15,7 +15,7 @@
 #include "tests/torture/process.h"
 
 #define VALUE_SIZE 2000u
-#define SNAPSHOTS_WRITES 12000u /* enough for two snapshots, and closed segments behind them */
+#define SNAPSHOT_WRITES_MAX 40000u
 #define WRITES_TURN 2000u
 
 /* What is damaged: a file of raft/ by the beginning of its name, first or last in order. */
@@ -120,33 +120,102 @@ static bool do_damage(const char *path, const struct damage *damage)
     return false;
 }
 
-/* Three equal nodes, all dead; n1 has two snapshots, closed segments and open ones. */
-static bool prepare(struct scene *scene)
+/* Three equal nodes, all dead; n1 has a snapshot, closed segments and open ones. Made once, for
+ * it takes seconds; each case gets a copy. */
+static struct {
+    char *dir; /* NULL: not made yet */
+    char cluster_id[CLUSTER_ID_LENGTH + 1];
+    uint64_t ids[3];
+    struct writer_ack *acks;
+    size_t ack_count;
+} original;
+
+static bool has_snapshot(const struct scene *scene)
 {
-    struct cluster_node *node;
     struct damage snapshot = {.prefix = "snapshot-", .suffix = ".meta", .which = FIRST};
-    char *raft_dir;
-    char *last = NULL;
+    char *raft_dir = process_format("%s/raft", scene->cluster.nodes[0].dir);
+    char *name = find_file(raft_dir, &snapshot);
+    bool found = name != NULL;
+
+    free(raft_dir);
+    free(name);
+    return found;
+}
+
+static bool make_original(struct scene *scene)
+{
+    unsigned done = 0;
 
     if (!scene_begin(scene, 3, VALUE_SIZE)) {
         return false;
     }
-    node = &scene->cluster.nodes[0];
-    raft_dir = process_format("%s/raft", node->dir);
-    for (unsigned done = 0; done < SNAPSHOTS_WRITES && last == NULL; done += WRITES_TURN) {
-        if (!scene_expect(scene, writer_wait_acks(&scene->writer, WRITES_TURN, FAULTS_WAIT_MS),
+    while (!has_snapshot(scene)) {
+        if (!scene_expect(scene, done < SNAPSHOT_WRITES_MAX, "no snapshot after %u writes", done) ||
+            !scene_expect(scene, writer_wait_acks(&scene->writer, WRITES_TURN, FAULTS_WAIT_MS),
                           "the cluster acknowledges no writes")) {
-            break;
+            return false;
         }
-        last = find_file(raft_dir, &snapshot);
+        done += WRITES_TURN;
     }
-    (void)scene_expect(scene, last != NULL, "no snapshot after %u writes", SNAPSHOTS_WRITES);
-    free(last);
-    free(raft_dir);
-    if (scene->why[0] != '\0' || !scene_goes_on(scene) || !scene_settle(scene)) {
+    if (!scene_goes_on(scene) || !scene_settle(scene)) {
         return false;
     }
     cluster_kill_all(&scene->cluster);
+    return true;
+}
+
+static void keep_original(const struct scene *scene)
+{
+    original.dir = process_format("%s.original", scene->dir);
+    scene_copy(scene->dir, original.dir);
+    memcpy(original.cluster_id, scene->cluster.id, sizeof original.cluster_id);
+    for (unsigned i = 0; i < 3; i++) {
+        original.ids[i] = scene->cluster.nodes[i].id;
+    }
+    original.ack_count = scene->writer.ack_count;
+    original.acks = calloc(original.ack_count, sizeof *original.acks);
+    if (original.acks == NULL) {
+        abort();
+    }
+    memcpy(original.acks, scene->writer.acks, original.ack_count * sizeof *original.acks);
+}
+
+void faults_damage_close(void)
+{
+    if (original.dir != NULL) {
+        process_remove_tree(original.dir);
+    }
+    free(original.dir);
+    free(original.acks);
+    memset(&original, 0, sizeof original);
+}
+
+static void copy_original(struct scene *scene)
+{
+    static const char *const names[] = {"n1", "n2", "n3"};
+
+    for (unsigned i = 0; i < 3; i++) {
+        char *from = process_format("%s/%s", original.dir, names[i]);
+
+        scene_copy(from, scene->cluster.nodes[i].dir);
+        scene->cluster.nodes[i].id = original.ids[i];
+        free(from);
+    }
+    memcpy(scene->cluster.id, original.cluster_id, sizeof original.cluster_id);
+    writer_adopt(&scene->writer, original.acks, original.ack_count);
+}
+
+static bool prepare(struct scene *scene)
+{
+    if (original.dir == NULL) {
+        if (!make_original(scene)) {
+            return false;
+        }
+        keep_original(scene);
+        return true;
+    }
+    scene_lay_out(scene, 3, VALUE_SIZE);
+    copy_original(scene);
     return true;
 }
 

@@ -39,7 +39,7 @@ void scene_skip(struct scene *scene, const char *format, ...)
     scene->skipped = true;
 }
 
-bool scene_make(struct scene *scene, unsigned count, unsigned members, unsigned value_size)
+void scene_lay_out(struct scene *scene, unsigned count, unsigned value_size)
 {
     struct cluster *cluster = &scene->cluster;
 
@@ -49,6 +49,13 @@ bool scene_make(struct scene *scene, unsigned count, unsigned members, unsigned 
                                         .rate = 0,
                                         .value_size = value_size,
                                         .timeout_max_ms = PUT_TIMEOUT_MAX_MS});
+}
+
+bool scene_make(struct scene *scene, unsigned count, unsigned members, unsigned value_size)
+{
+    struct cluster *cluster = &scene->cluster;
+
+    scene_lay_out(scene, count, value_size);
     for (unsigned i = 0; i < count; i++) {
         if (!scene_expect(scene, cluster_create_node(&cluster->nodes[i]), "%s cannot be made",
                           cluster->nodes[i].name)) {

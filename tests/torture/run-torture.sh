@@ -4,7 +4,7 @@
 #
 # Ends with "N passed, N failed". TORTURE_ROUNDS and TORTURE_SEED change the campaign.
 set -u
-programs=$(cd "${builddir:-.}/tests/torture" && pwd) || exit 1
+programs=$(cd "${top_builddir:-.}/tests/torture" && pwd) || exit 1
 rounds=${TORTURE_ROUNDS:-200}
 passed=0
 failed=0

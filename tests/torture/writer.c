@@ -367,6 +367,13 @@ void writer_close(struct writer *writer)
     writer->refused = NULL;
 }
 
+void writer_adopt(struct writer *writer, const struct writer_ack *acks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        remember_ack(writer, acks[i].id, acks[i].revision);
+    }
+}
+
 void writer_watch(struct writer *writer)
 {
     writer->last_ack_ns = clock_monotonic_ns();

@@ -91,6 +91,9 @@ struct writer {
 void writer_init(struct writer *writer, struct cluster *cluster, struct writer_options options);
 void writer_close(struct writer *writer);
 
+/* Take over writes that another writer was acknowledged in the same cluster. */
+void writer_adopt(struct writer *writer, const struct writer_ack *acks, size_t count);
+
 /* Begin to measure, and what was measured (ns). */
 void writer_watch(struct writer *writer);
 uint64_t writer_watched(const struct writer *writer);
