@@ -102,6 +102,12 @@ static int compare_u64(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* Of sorted numbers; of an even count the mean of the two in the middle. */
+static uint64_t median(const uint64_t *numbers, unsigned count)
+{
+    return (numbers[(count - 1) / 2] + numbers[count / 2]) / 2;
+}
+
 static void print_pauses(struct torture *torture)
 {
     (void)printf("\n  event                          times   longest pause without an acknowledged "
@@ -115,7 +121,7 @@ static void print_pauses(struct torture *torture)
         }
         qsort(pauses->pauses_ns, pauses->count, sizeof *pauses->pauses_ns, compare_u64);
         (void)printf("  %-26s  %8u  %10" PRIu64 " ms %7" PRIu64 " ms\n", event_names[i],
-                     pauses->count, pauses->pauses_ns[pauses->count / 2] / NS_PER_MS,
+                     pauses->count, median(pauses->pauses_ns, pauses->count) / NS_PER_MS,
                      pauses->pauses_ns[pauses->count - 1] / NS_PER_MS);
     }
 }
