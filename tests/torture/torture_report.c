@@ -19,6 +19,12 @@ static const char *const event_names[EVENT_KINDS] = {
     [EVENT_FREEZE_LEADER] = "frozen, the leader",
 };
 
+static const char demo_text[] =
+    "\nThe nodes talk mutual TLS 1.3 to each other. Writes go on through every one of them the\n"
+    "whole time. In each round some nodes are killed or frozen at a random moment and brought\n"
+    "back a little later. The pause is the longest time in that round in which no write was\n"
+    "acknowledged by any node.\n";
+
 const char *torture_event_name(enum event_kind kind)
 {
     return event_names[kind];
@@ -57,11 +63,7 @@ void torture_report_begin(const struct torture *torture)
                  options->witness ? ", one of them a witness" : "", options->rounds, options->seed);
     (void)printf("Each node is a process of its own with its directory below\n%s\n", torture->dir);
     if (options->demo) {
-        (void)printf(
-            "\nWrites go on through every node the whole time. In each round some nodes are "
-            "killed\nor frozen at a random moment and brought back a little later. The "
-            "pause is the longest\ntime in that round in which no write was "
-            "acknowledged.\n");
+        (void)fputs(demo_text, stdout);
     }
     if (options->verbose) {
         (void)printf("\n   time  round  event                       nodes               pause"
