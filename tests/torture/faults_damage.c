@@ -262,7 +262,8 @@ static void run_damage(struct scene *scene, struct damage damage, bool must_refu
             node->run == CLUSTER_DOWN;
     if (ended && scene_expect(scene, node->ended_itself, "%s runs but is not equal to the others",
                               node->name)) {
-        expect_clear_refusal(scene, node, from, name);
+        /* Of a file that is gone another one tells. */
+        expect_clear_refusal(scene, node, from, damage.how == REMOVE ? raft_dir : name);
     }
     (void)scene_expect(scene, ended || !must_refuse, "%s starts with the damaged %s", node->name,
                        name);
