@@ -72,6 +72,7 @@ struct guard_counters {
 struct guard_told {
     raft_id server; /* 0: free */
     raft_index commit_index;
+    raft_index wanted_index; /* to be told as soon as it has the entries; 0: nothing */
 };
 
 struct guard {
@@ -128,8 +129,8 @@ bool guard_leader_ready(const struct guard *guard);
  * stops reading above a bound. */
 uint64_t guard_bytes_inflight(const struct guard *guard);
 
-/* As leader: let @server (0: every follower) know the commit index now, if it was not told yet,
- * instead of with the next heartbeat (guard_commit.c). */
+/* As leader: let @server (0: every follower) know the present commit index as soon as it has the
+ * entries, if it was not told yet, instead of with the next heartbeat (guard_commit.c). */
 void guard_tell_commit(struct guard *guard, raft_id server);
 
 /* Fast fail-over. The connections of @server closed because its process ended.

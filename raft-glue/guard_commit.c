@@ -50,31 +50,30 @@ static void free_request(struct raft_io_send *request, int status)
     raft_free(request);
 }
 
-static void tell_server(struct guard *guard, unsigned i)
+static unsigned find_server(const struct raft *raft, raft_id id)
+{
+    unsigned i = 0;
+
+    while (i < raft->configuration.n && raft->configuration.servers[i].id != id) {
+        i++;
+    }
+    return i;
+}
+
+static void send_commit(struct guard *guard, const struct raft_server *server, raft_index match)
 {
     const struct raft *raft = guard->raft;
-    const struct raft_server *server = &raft->configuration.servers[i];
-    const struct raft_progress *progress = &raft->leader_state.progress[i];
-    const struct guard_told *told = find_told(guard, server->id);
-    raft_index match = progress->match_index;
-    raft_index commit = raft->commit_index < match ? raft->commit_index : match;
     struct raft_message message = {
         .type = RAFT_IO_APPEND_ENTRIES, .server_id = server->id, .server_address = server->address};
-    struct raft_io_send *request;
+    struct raft_io_send *request = raft_malloc(sizeof *request);
 
-    if (server->id == raft->id || progress->state != PROGRESS_PIPELINE || told == NULL ||
-        guard->told_term != raft->current_term || told->commit_index >= commit ||
-        guard_log_term(raft, match) == 0) {
-        return;
-    }
-    request = raft_malloc(sizeof *request);
     if (request == NULL) {
         return; /* the heartbeat tells it */
     }
     message.append_entries.term = raft->current_term;
     message.append_entries.prev_log_index = match;
     message.append_entries.prev_log_term = guard_log_term(raft, match);
-    message.append_entries.leader_commit = raft->commit_index;
+    message.append_entries.leader_commit = raft->commit_index < match ? raft->commit_index : match;
     if (guard->io.send(&guard->io, request, &message, free_request) != 0) {
         raft_free(request);
         return;
@@ -82,16 +81,56 @@ static void tell_server(struct guard *guard, unsigned i)
     guard->counters.commits_told++;
 }
 
+/* A server that is not known to have the entries yet goes on waiting: its acknowledgement leads
+ * back here. */
+static void tell_server(struct guard *guard, struct guard_told *told)
+{
+    const struct raft *raft = guard->raft;
+    unsigned i = find_server(raft, told->server);
+    const struct raft_progress *progress;
+
+    if (i == raft->configuration.n || told->server == raft->id) {
+        told->wanted_index = 0;
+        return;
+    }
+    progress = &raft->leader_state.progress[i];
+    if (progress->state != PROGRESS_PIPELINE || progress->match_index < told->wanted_index ||
+        guard_log_term(raft, progress->match_index) == 0) {
+        return;
+    }
+    if (told->commit_index < told->wanted_index) {
+        send_commit(guard, &raft->configuration.servers[i], progress->match_index);
+    }
+    told->wanted_index = 0;
+}
+
+void guard_tell_wanted(struct guard *guard)
+{
+    if (guard->raft->state != RAFT_LEADER || guard->told_term != guard->raft->current_term) {
+        return;
+    }
+    for (unsigned i = 0; i < GUARD_TOLD_MAX; i++) {
+        if (guard->told[i].wanted_index != 0) {
+            tell_server(guard, &guard->told[i]);
+        }
+    }
+}
+
 void guard_tell_commit(struct guard *guard, raft_id server)
 {
     const struct raft *raft = guard->raft;
 
-    if (guard->depth > 0 || guard->closing || raft->state != RAFT_LEADER) {
+    if (guard->depth > 0 || guard->closing || raft->state != RAFT_LEADER ||
+        guard->told_term != raft->current_term) {
         return;
     }
-    for (unsigned i = 0; i < raft->configuration.n; i++) {
-        if (server == 0 || raft->configuration.servers[i].id == server) {
-            tell_server(guard, i);
+    for (unsigned i = 0; i < GUARD_TOLD_MAX; i++) {
+        struct guard_told *told = &guard->told[i];
+
+        if (told->server != 0 && (server == 0 || told->server == server) &&
+            told->commit_index < raft->commit_index) {
+            told->wanted_index = raft->commit_index;
         }
     }
+    guard_tell_wanted(guard);
 }

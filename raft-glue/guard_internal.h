@@ -34,6 +34,9 @@ bool guard_is_lone_voter(const struct raft *raft);
 /* R17. Make the next term this node's; libraft must be a follower in it. */
 int guard_begin_term(struct guard *guard);
 
+/* Tell those who wait and have the entries by now. */
+void guard_tell_wanted(struct guard *guard);
+
 /* Remember what an AppendEntries that was sent said of the commit index. */
 void guard_note_told(struct guard *guard, const struct raft_message *message);
 
