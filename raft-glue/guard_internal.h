@@ -4,6 +4,7 @@
  *   guard_recv.c rules on what libraft receives
  *   guard_io.c   rules on what libraft sends and writes
  *   guard_log.c  reads libraft's log
+ *   guard_commit.c tells followers what is committed
  *
  * Every call of libraft goes through guard_enter() and guard_leave(). */
 #ifndef QH_GLUE_GUARD_INTERNAL_H
@@ -16,8 +17,8 @@ static inline bool guard_has(const struct guard *guard, enum guard_rule rule)
     return (guard->rules & (unsigned)rule) != 0;
 }
 
-/* libraft is about to run because of an event, and has returned from it. Leaving the
- * outermost call submits the barrier and makes the callbacks that are due. */
+/* libraft is about to run because of an event, and has returned from it. Leaving the outermost
+ * call submits the barrier and makes the callbacks that are due. */
 void guard_enter(struct guard *guard);
 void guard_leave(struct guard *guard);
 
@@ -33,9 +34,18 @@ bool guard_is_lone_voter(const struct raft *raft);
 /* R17. Make the next term this node's; libraft must be a follower in it. */
 int guard_begin_term(struct guard *guard);
 
+/* Tell those who wait and have the entries by now. */
+void guard_tell_wanted(struct guard *guard);
+
+/* Remember what an AppendEntries that was sent said of the commit index. */
+void guard_note_told(struct guard *guard, const struct raft_message *message);
+
 /* The inner raft_io's callbacks. */
 void guard_tick(struct raft_io *inner);
 void guard_recv(struct raft_io *inner, struct raft_message *message);
+
+/* R3. The disk may have become idle: hand libraft the request to take over that waits. */
+void guard_recv_takeover(struct guard *guard);
 
 /* Fill in guard->io. */
 void guard_io_init(struct guard *guard);

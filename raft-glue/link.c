@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "raft-glue/codec.h"
 
 /* What raft_uv has for a path, less its longest file name. It cuts a longer one off. */
@@ -180,6 +181,26 @@ void link_close(struct link *link)
     memset(link, 0, sizeof(*link));
 }
 
+static QH_RESULT verify_message(const struct link *link, const struct raft_message *message,
+                                const char *name)
+{
+    struct bytes data;
+    enum qh_err err;
+
+    if (message->type != RAFT_IO_INSTALL_SNAPSHOT || link->verify_snapshot == NULL) {
+        return QH_OK;
+    }
+    data.base = message->install_snapshot.data.base;
+    data.size = message->install_snapshot.data.len;
+    err = link->verify_snapshot(data);
+    if (err != QH_OK) {
+        log_error("snapshot refused: %s peer=%s index=%llu; the peer's disk is damaged: check it,"
+                  " remove that node from the cluster and add it under a new id",
+                  err_message(err), name, message->install_snapshot.last_index);
+    }
+    return err;
+}
+
 QH_RESULT link_receive(struct link *link, uint64_t peer, const char *name, struct bytes body)
 {
     struct raft_message message;
@@ -188,9 +209,10 @@ QH_RESULT link_receive(struct link *link, uint64_t peer, const char *name, struc
     if (err != QH_OK) {
         return err;
     }
-    if (link->recv_cb == NULL) {
+    err = verify_message(link, &message, name);
+    if (err != QH_OK || link->recv_cb == NULL) {
         codec_message_close(&message);
-        return QH_OK;
+        return err;
     }
     message.server_id = peer;
     message.server_address = name;

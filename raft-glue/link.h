@@ -15,6 +15,9 @@ struct link {
     struct raft_uv_transport none;
     struct transport *transport;
     raft_io_recv_cb recv_cb;
+    /* Looks at a snapshot before libraft installs it, and with that throws its log away: the
+     * sender reads it from its disk unchecked. NULL: none. */
+    enum qh_err (*verify_snapshot)(struct bytes data);
     int (*uv_start)(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv);
 };
 
@@ -37,7 +40,8 @@ void link_set_transport(struct link *link, struct transport *transport);
 void link_close(struct link *link);
 
 /* A frame of the Raft channel: decode it and hand it to libraft (through the
- * guard). Before raft_start() it is checked and dropped. Errors: those of codec_decode(). */
+ * guard). Before raft_start() it is checked and dropped. Errors: those of
+ * codec_decode() and verify_snapshot(). */
 QH_RESULT link_receive(struct link *link, uint64_t peer, const char *name, struct bytes body);
 
 #endif

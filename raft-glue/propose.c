@@ -95,7 +95,7 @@ static void dispatch_proposal(struct propose *propose, struct proposal *proposal
     struct bytes transaction = {.base = proposal->transaction, .size = proposal->size};
     bool again = proposal->copies > 0;
 
-    if (propose->role.leader_ready) {
+    if (propose->role.leading) {
         if (proposal->queued == NULL && propose_queue_push_own(propose, proposal) == QH_OK) {
             propose->counters.resent += again;
         }
@@ -167,39 +167,31 @@ static bool is_present_transaction(const struct proposal *proposal, struct bytes
            memcmp(transaction.base, proposal->transaction, proposal->size) == 0;
 }
 
-/* The answer to the fence itself. */
-static void resolve_fence(struct propose *propose, struct proposal *proposal,
-                          const struct store_answer *answer)
-{
-    if (answer->status == STORE_APPLIED) {
-        finish_refused(propose, proposal, &proposal->refusal, true);
-    } else if (answer->status == STORE_COMPARE_FAILED) {
-        finish_duplicate(propose, proposal); /* a copy came first after all */
-    } else {
-        /* Too late for the fence is too late for every older copy. */
-        finish_refused(propose, proposal, &proposal->refusal, false);
-    }
-}
-
+/* What a replica answered to a transaction under this proposal's id. It need not be ours:
+ * a client may have taken the same request to another node as well, which made a
+ * transaction, or a fence, of its own; what became of that says nothing about ours, but
+ * for r/<id> being there. */
 static void resolve_proposal(struct propose *propose, struct proposal *proposal,
                              struct bytes transaction, const struct store_answer *answer)
 {
-    if (answer->status == STORE_APPLIED &&
-        (!proposal->fence || !is_present_transaction(proposal, transaction))) {
+    bool own = is_present_transaction(proposal, transaction);
+
+    if (answer->status == STORE_APPLIED && own && !proposal->fence) {
         finish_proposal(propose, proposal,
                         (struct propose_result){.outcome = PROPOSE_APPLIED, .answer = *answer});
-    } else if (proposal->fence) {
-        if (is_present_transaction(proposal, transaction)) {
-            resolve_fence(propose, proposal, answer);
-        }
-        /* else: another copy was refused too; the fence is on its way */
-    } else if (answer->status == STORE_COMPARE_FAILED && answer->compare_index == 0) {
+    } else if (answer->status == STORE_APPLIED && own) {
+        finish_refused(propose, proposal, &proposal->refusal, true);
+    } else if (answer->status == STORE_APPLIED ||
+               (answer->status == STORE_COMPARE_FAILED && answer->compare_index == 0)) {
         finish_duplicate(propose, proposal);
-    } else if (answer->status == STORE_COMPARE_FAILED && proposal->copies > 1) {
+    } else if (!own) {
+        return;
+    } else if (answer->status == STORE_COMPARE_FAILED && proposal->copies > 1 && !proposal->fence) {
         fence_proposal(propose, proposal, answer);
     } else {
-        /* The only copy was refused; or all copies are too late or not transactions. */
-        finish_refused(propose, proposal, answer, false);
+        /* The only copy was refused; or all copies are too late (as is every older copy if
+         * the fence is) or not transactions. */
+        finish_refused(propose, proposal, proposal->fence ? &proposal->refusal : answer, false);
     }
 }
 
@@ -315,15 +307,19 @@ QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint
 
 void propose_role_changed(struct propose *propose, struct propose_role role, uint64_t now_ms)
 {
-    bool same = role.leader_ready == propose->role.leader_ready &&
-                role.leader == propose->role.leader && role.term == propose->role.term;
+    bool same;
+
+    role.leading = role.leading || role.leader_ready;
+    same = role.leading == propose->role.leading &&
+           role.leader_ready == propose->role.leader_ready && role.leader == propose->role.leader &&
+           role.term == propose->role.term;
 
     propose->now_ms = now_ms;
     if (same) {
         return;
     }
     propose->role = role;
-    if (!role.leader_ready) {
+    if (!role.leading) {
         propose_queue_clear(propose);
     }
     dispatch_all(propose, true);
@@ -358,6 +354,7 @@ void propose_entry_done(struct propose *propose)
 {
     QH_ASSERT(propose->entries_inflight > 0);
     propose->entries_inflight--;
+    propose->entries_done++;
     propose->ops.wake(propose->ops.data);
 }
 
@@ -371,6 +368,7 @@ void propose_deliver(struct propose *propose)
         free_proposal(proposal);
     }
     dispatch_all(propose, false);
+    propose_queue_tell(propose);
 }
 
 void propose_tick(struct propose *propose, uint64_t now_ms)

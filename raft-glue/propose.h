@@ -62,6 +62,9 @@ struct propose_ops {
     void (*reject)(void *data, uint64_t peer, const uint8_t id[ONCE_ID_SIZE]);
     /* The replica's store, for looking up r/<id>. */
     const struct store *(*store)(void *data);
+    /* An entry with a transaction that @peer forwarded is committed: let it know now, so that
+     * its replica applies it. Called from propose_deliver() and propose_tick() alone. */
+    void (*tell)(void *data, uint64_t peer);
     /* Results wait: call propose_deliver() soon, from the top of the loop. */
     void (*wake)(void *data);
 };
@@ -90,7 +93,8 @@ QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint
 
 /* What the rest of the node tells it. */
 struct propose_role {
-    bool leader_ready; /* this node leads and its barrier is applied */
+    bool leading;      /* this node leads: what arrives waits for it to be ready */
+    bool leader_ready; /* and its barrier is applied: entries may be appended */
     uint64_t leader;   /* the other node that leads, 0 if unknown or it is this one */
     uint64_t term;
 };

@@ -187,6 +187,7 @@ static QH_RESULT open_raft(struct replica *replica)
         return err;
     }
     link_set_transport(&replica->link, replica->transport);
+    replica->link.verify_snapshot = store_snapshot_verify;
     guard_init(&replica->guard, &replica->link.io, &replica->raft, GUARD_RULES_ALL, callbacks);
     err = fsm_init(&replica->fsm, &replica->raft, &replica->guard, true,
                    replica_log_fsm_callbacks(replica));
@@ -316,6 +317,10 @@ void replica_status(const struct replica *replica, struct replica_status *ret_st
         .commit_index = raft->commit_index,
         .applied_index = raft->last_applied,
         .revision = store_revision(replica->fsm.store),
+        .record_count = store_record_count(replica->fsm.store),
+        .data_size = store_data_size(replica->fsm.store),
+        .snapshots = replica->fsm.snapshots_taken,
+        .snapshotting = replica->fsm.view != NULL,
     };
 
     for (unsigned i = 0; i < raft->configuration.n && i < NODES_MAX; i++) {

@@ -21,12 +21,14 @@ static const char *const tls_protocols[TRANSPORT_CHANNELS] = {
 void tls_error_text(const SSL *ssl, char *ret_text, size_t room)
 {
     long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
-    unsigned long first = ERR_peek_error();
-    const char *reason = ERR_reason_error_string(first);
+    /* Of a handshake the last error is the general one, of a file the first is the cause. */
+    unsigned long error = ssl != NULL ? ERR_peek_last_error() : ERR_peek_error();
+    const char *reason =
+        ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
 
     ERR_clear_error();
     if (reason == NULL) {
-        reason = first == 0 ? "no reason given" : "unknown error";
+        reason = error == 0 ? "no reason given" : "unknown error";
     }
     if (verified != X509_V_OK) {
         (void)snprintf(ret_text, room, "%s: %s", reason, X509_verify_cert_error_string(verified));

@@ -19,6 +19,7 @@ make_tree() {
     cp "$top_srcdir/scripts/layers.txt" "$work/tree/scripts/"
     cp "$top_srcdir/.clang-format" "$work/tree/"
     cp "$top_srcdir/tests/checks/exports.txt" "$work/tree/tests/checks/"
+    chmod -R u+w "$work/tree" # distcheck's sources are read-only
     printf '/* A header. */\nint base_one(void);\n' >"$work/tree/src/base/base.h"
     cp "$work/tree/src/base/base.h" "$work/tree/src/base/secret.h"
     printf '/* A header. */\nint store_one(void);\n' >"$work/tree/src/store/store.h"
@@ -150,6 +151,8 @@ check_docs() {
     must_fail docs 'a dead link' 'links to doc/none.md'
     plant HACKING.md 'Run `scripts/none --all`.'
     must_fail docs 'a path that is not there' 'names scripts/none'
+    plant HACKING.md 'The module `src/base/base` and any `src/base/*.c`.'
+    must_pass docs 'a module by its name'
     make_tree
     rm "$work/tree/doc/architecture.md"
     must_fail docs 'a missing document' 'architecture.md: missing'

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -66,6 +69,14 @@ void rig_turn(struct rig *rig, const char *condition, const char *file, int line
 
 /* ---- Callbacks. */
 
+static void run_hook(struct rig_node *node, enum rig_event event)
+{
+    if (node->hook_event == event) {
+        node->hook_event = RIG_NONE;
+        node->hook(node);
+    }
+}
+
 static void node_hello(void *data, struct transport_hello *ret_hello)
 {
     const struct rig_node *node = data;
@@ -79,6 +90,7 @@ static enum qh_err node_check(void *data, const struct transport_hello *hello)
 
     node->heard = *hello;
     node->checks++;
+    run_hook(node, RIG_CHECK);
     return node->check_answer;
 }
 
@@ -90,17 +102,17 @@ static enum qh_err node_frame(void *data, enum transport_channel channel, uint64
 
     ck_assert_str_eq(name, rig_name((unsigned)peer - 1));
     memcpy(&number, body.base, body.size < sizeof number ? body.size : sizeof number);
-    if (node->frames[TRANSPORT_RAFT] + node->frames[TRANSPORT_RPC] > 0 &&
-        number != node->last_u32 + 1) {
+    if (node->frames[channel] > 0 && number != node->last_u32[channel] + 1) {
         node->disordered = true;
     }
-    node->last_u32 = number;
+    node->last_u32[channel] = number;
     node->frames[channel]++;
     node->frame_bytes += body.size;
     node->sum = 0;
     for (size_t i = 0; i < body.size; i++) {
         node->sum += body.base[i];
     }
+    run_hook(node, RIG_FRAME);
     return node->frame_answer;
 }
 
@@ -113,6 +125,7 @@ static void node_outbound(void *data, enum transport_channel channel, uint64_t p
     } else {
         node->down[channel][peer]++;
     }
+    run_hook(node, up ? RIG_UP : RIG_DOWN);
 }
 
 static void node_inbound(void *data, enum transport_channel channel, uint64_t peer, bool up,
@@ -127,24 +140,21 @@ static void node_inbound(void *data, enum transport_channel channel, uint64_t pe
         node->in_down[channel][peer]++;
         node->gone[channel][peer] += gone;
     }
+    run_hook(node, up ? RIG_IN_UP : RIG_IN_DOWN);
 }
 
 /* ---- Nodes. */
 
-void rig_open(struct rig *rig)
+static void open_loop(struct rig *rig)
 {
-    memset(rig, 0, sizeof *rig);
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_sink(on_line, rig);
-    test_make_dir(rig->dir, sizeof rig->dir);
-    certs_make_ca(rig->dir);
     ck_assert_int_eq(uv_loop_init(&rig->loop), 0);
     ck_assert_int_eq(uv_timer_init(&rig->loop, &rig->tick), 0);
     ck_assert_int_eq(uv_timer_start(&rig->tick, on_tick, 5, 5), 0);
     for (unsigned i = 0; i < RIG_NODES; i++) {
         struct rig_node *node = &rig->nodes[i];
 
-        certs_make_node(rig->dir, rig_name(i));
         node->rig = rig;
         node->id = i + 1;
         node->hello = (struct transport_hello){
@@ -157,6 +167,42 @@ void rig_open(struct rig *rig)
         };
         (void)snprintf(node->hello.name, sizeof node->hello.name, "%s", rig_name(i));
     }
+}
+
+void rig_open(struct rig *rig)
+{
+    memset(rig, 0, sizeof *rig);
+    test_make_dir(rig->dir, sizeof rig->dir);
+    certs_make_ca(rig->dir);
+    for (unsigned i = 0; i < RIG_NODES; i++) {
+        certs_make_node(rig->dir, rig_name(i));
+    }
+    open_loop(rig);
+}
+
+void rig_open_child(struct rig *rig, const struct rig *parent)
+{
+    memset(rig, 0, sizeof *rig);
+    memcpy(rig->dir, parent->dir, sizeof rig->dir);
+    open_loop(rig);
+}
+
+pid_t rig_fork(struct rig *rig, int (*work)(struct rig *rig, void *data), void *data)
+{
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)close_range(3, ~0u, 0);
+        _exit(work(rig, data));
+    }
+    return pid;
+}
+
+bool rig_child_ended(pid_t pid, int *ret_status)
+{
+    return waitpid(pid, ret_status, WNOHANG) == pid;
 }
 
 struct transport_config rig_config(struct rig *rig, unsigned node)

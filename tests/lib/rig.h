@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "raft-glue/peers.h"
@@ -12,6 +13,9 @@
 
 #define RIG_NODES 3u
 #define RIG_PATIENCE_MS 20000u /* then a wait fails */
+
+/* What a node is told. */
+enum rig_event { RIG_NONE, RIG_CHECK, RIG_FRAME, RIG_UP, RIG_DOWN, RIG_IN_UP, RIG_IN_DOWN };
 
 struct rig_node {
     struct rig *rig;
@@ -28,10 +32,12 @@ struct rig_node {
     unsigned gone[TRANSPORT_CHANNELS][RIG_NODES + 1];
     unsigned frames[TRANSPORT_CHANNELS];
     uint64_t frame_bytes;
-    uint32_t last_u32; /* the first four bytes of the last frame */
-    uint64_t sum;      /* of all bytes of the last frame */
-    bool disordered;   /* a frame's u32 was not the last one's plus 1 */
+    uint32_t last_u32[TRANSPORT_CHANNELS]; /* the first four bytes of the last frame */
+    uint64_t sum;                          /* of all bytes of the last frame */
+    bool disordered; /* a frame's u32 was not the last one's of its channel plus 1 */
     bool closed;
+    enum rig_event hook_event;
+    void (*hook)(struct rig_node *node); /* called once, inside that callback */
 };
 
 struct rig {
@@ -47,6 +53,14 @@ struct rig {
 /* Loop, authority and certificates "alpha", "beta", "gamma"; nodes have ids 1, 2 and 3. */
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
+
+/* A process of its own that does @work and ends with what it returns, or 99 if it
+ * fails. It has no open file of ours (a socket that two processes hold is not closed when
+ * one of them closes it). Fork before anything is connected. */
+pid_t rig_fork(struct rig *rig, int (*work)(struct rig *rig, void *data), void *data);
+/* In the child: a loop of its own, with the parent's certificates. */
+void rig_open_child(struct rig *rig, const struct rig *parent);
+bool rig_child_ended(pid_t pid, int *ret_status);
 
 /* How a node is set up unless the test changes it. */
 struct transport_config rig_config(struct rig *rig, unsigned node);
@@ -75,7 +89,7 @@ void rig_turn(struct rig *rig, const char *condition, const char *file, int line
         }                                                    \
     } while (false)
 
-/* A frame of @size bytes that starts with @number; checks the answer. @cb may be NULL. */
+/* A frame of @size bytes that starts with @number; it must be accepted. */
 void rig_send(struct rig *rig, unsigned from, enum transport_channel channel, unsigned to,
               uint32_t number, size_t size);
 
