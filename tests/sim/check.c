@@ -11,7 +11,7 @@
 #include "tests/sim/net.h"
 #include "tests/sim/node.h"
 
-#define DIGEST_EVERY 256u      /* transactions */
+#define DIGEST_EVERY 512u      /* transactions */
 #define COMPARE_EVERY_MS 5000u /* a whole store with the model */
 
 /* What was applied, by whoever applied it first; everybody else must agree. */
