@@ -63,6 +63,7 @@ void failover_peer_gone(struct failover *failover, raft_id peer, uint64_t now_ms
     }
     failover->gone = peer;
     failover->attempts = 0;
+    failover->give_up_ms = now_ms + (uint64_t)failover->grace_ms * FAILOVER_GRACES_MAX;
     /* Half a grace even for the first: the others must have seen it too, since a voter that
      * still has a leader refuses. */
     failover->campaign_ms =
@@ -73,7 +74,7 @@ static void try_campaign(struct failover *failover, uint64_t now_ms)
 {
     unsigned voters = failover->raft->configuration.n;
 
-    if (has_leader(failover->raft)) {
+    if (has_leader(failover->raft) || now_ms >= failover->give_up_ms) {
         failover->gone = 0;
         return;
     }

@@ -32,6 +32,7 @@ struct failover {
     unsigned grace_ms;
     raft_id gone;         /* the leader that went; 0: FOLLOWING */
     uint64_t campaign_ms; /* when to try next */
+    uint64_t give_up_ms;  /* when to leave it to the time-out */
     unsigned attempts;
     /* libraft 0.15 uses it after its callback: never freed, never re-used while pending. */
     struct raft_transfer transfer;
@@ -41,6 +42,7 @@ struct failover {
 };
 
 #define FAILOVER_ATTEMPTS_MAX 4u /* then the time-out takes over */
+#define FAILOVER_GRACES_MAX 50u  /* and after so many graces, whatever was tried */
 
 void failover_init(struct failover *failover, struct guard *guard, struct raft *raft,
                    unsigned grace_ms, struct failover_ops ops);

@@ -138,6 +138,7 @@ void guard_leave(struct guard *guard)
                    guard->raft->errmsg[0] != '\0' ? guard->raft->errmsg : "no reason given");
     }
     barrier_submit(guard);
+    guard_tell_wanted(guard);
     tell(guard);
 }
 

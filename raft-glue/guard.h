@@ -64,6 +64,15 @@ struct guard_counters {
     uint64_t prevotes_corrected; /* R14 */
     uint64_t quorums_checked;    /* R15 */
     uint64_t conflicts_dropped;  /* R16 */
+    uint64_t commits_told;       /* guard_commit.c */
+};
+
+/* What each follower was last told of the commit index, in told_term. */
+#define GUARD_TOLD_MAX 64u
+struct guard_told {
+    raft_id server; /* 0: free */
+    raft_index commit_index;
+    raft_index wanted_index; /* to be told as soon as it has the entries; 0: nothing */
 };
 
 struct guard {
@@ -79,6 +88,8 @@ struct guard {
     bool receiving;         /* libraft is processing a message */
     bool written_pending;   /* written() is to be called */
     bool restart_wanted;    /* R10: stop as soon as the truncation is on the disk */
+    raft_term told_term;
+    struct guard_told told[GUARD_TOLD_MAX];
     bool closing;
     raft_io_tick_cb tick_cb; /* libraft's own callbacks */
     raft_io_recv_cb recv_cb;
@@ -117,6 +128,10 @@ bool guard_leader_ready(const struct guard *guard);
 /* Bytes of log entries handed to the disk and not written yet: the transport
  * stops reading above a bound. */
 uint64_t guard_bytes_inflight(const struct guard *guard);
+
+/* As leader: let @server (0: every follower) know the present commit index as soon as it has the
+ * entries, if it was not told yet, instead of with the next heartbeat (guard_commit.c). */
+void guard_tell_commit(struct guard *guard, raft_id server);
 
 /* Fast fail-over. The connections of @server closed because its process ended.
  * If this node follows @server, it forgets it, so that it will grant votes at

@@ -4,6 +4,7 @@
  *   guard_recv.c rules on what libraft receives
  *   guard_io.c   rules on what libraft sends and writes
  *   guard_log.c  reads libraft's log
+ *   guard_commit.c tells followers what is committed
  *
  * Every call of libraft goes through guard_enter() and guard_leave(). */
 #ifndef QH_GLUE_GUARD_INTERNAL_H
@@ -32,6 +33,12 @@ _Noreturn void guard_fail_disk(const struct guard *guard, const char *operation,
 bool guard_is_lone_voter(const struct raft *raft);
 /* R17. Make the next term this node's; libraft must be a follower in it. */
 int guard_begin_term(struct guard *guard);
+
+/* Tell those who wait and have the entries by now. */
+void guard_tell_wanted(struct guard *guard);
+
+/* Remember what an AppendEntries that was sent said of the commit index. */
+void guard_note_told(struct guard *guard, const struct raft_message *message);
 
 /* The inner raft_io's callbacks. */
 void guard_tick(struct raft_io *inner);

@@ -261,7 +261,11 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
     guard->depth++;
     status = status_from_inner(guard, guard->inner->send(guard->inner, request, message, cb));
     guard->depth--;
-    return status == 0 ? 0 : send_failed(guard, request, message, cb, status);
+    if (status != 0) {
+        return send_failed(guard, request, message, cb, status);
+    }
+    guard_note_told(guard, message);
+    return 0;
 }
 
 /* A log write under way. */

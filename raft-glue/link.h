@@ -15,17 +15,33 @@ struct link {
     struct raft_uv_transport none;
     struct transport *transport;
     raft_io_recv_cb recv_cb;
+    /* Looks at a snapshot before libraft installs it, and with that throws its log away: the
+     * sender reads it from its disk unchecked. NULL: none. */
+    enum qh_err (*verify_snapshot)(struct bytes data);
     int (*uv_start)(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv);
 };
 
-/* Errors: QH_ENOTFOUND (no such directory), QH_EINVAL, QH_ENOMEM.
- * Owns:   link_close() after raft's close callback. */
+/* The sizes of a new log file, in bytes. */
+#define LINK_SEGMENT_SIZE_MIN (64u << 10)
+#define LINK_SEGMENT_SIZE_MAX (8u << 20)
+#define LINK_SEGMENT_SIZE_UNIT 4096u
+
+/* @dir: the Raft directory itself, DIR/raft. @segment_size: a multiple of LINK_SEGMENT_SIZE_UNIT.
+ *
+ * io.send() gives RAFT_NOCONNECTION for everything that the transport does not take, and calls
+ * back later, once, for what it takes. An answer to AppendEntries that fails at once makes
+ * libraft 0.15 free the entries twice; the guard keeps that from it (R5).
+ * Errors: QH_ENOTFOUND (no such directory), QH_EINVAL (path or size), QH_ENOMEM, QH_EPERM,
+ *         QH_ESYSTEM.
+ * Owns:   link_close() after raft's close callback, and after the transport has called back
+ *         for everything that was sent. */
 QH_RESULT link_init(struct link *link, uv_loop_t *loop, const char *dir, unsigned segment_size);
 void link_set_transport(struct link *link, struct transport *transport);
 void link_close(struct link *link);
 
 /* A frame of the Raft channel: decode it and hand it to libraft (through the
- * guard). Errors: those of codec_decode(). */
+ * guard). Before raft_start() it is checked and dropped. Errors: those of
+ * codec_decode() and verify_snapshot(). */
 QH_RESULT link_receive(struct link *link, uint64_t peer, const char *name, struct bytes body);
 
 #endif

@@ -350,6 +350,7 @@ void propose_entry_done(struct propose *propose)
 {
     QH_ASSERT(propose->entries_inflight > 0);
     propose->entries_inflight--;
+    propose->entries_done++;
     propose->ops.wake(propose->ops.data);
 }
 
@@ -363,6 +364,7 @@ void propose_deliver(struct propose *propose)
         free_proposal(proposal);
     }
     dispatch_all(propose, false);
+    propose_queue_tell(propose);
 }
 
 void propose_tick(struct propose *propose, uint64_t now_ms)

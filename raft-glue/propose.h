@@ -62,6 +62,9 @@ struct propose_ops {
     void (*reject)(void *data, uint64_t peer, const uint8_t id[ONCE_ID_SIZE]);
     /* The replica's store, for looking up r/<id>. */
     const struct store *(*store)(void *data);
+    /* An entry with a transaction that @peer forwarded is committed: let it know now, so that
+     * its replica applies it. Called from propose_deliver() and propose_tick() alone. */
+    void (*tell)(void *data, uint64_t peer);
     /* Results wait: call propose_deliver() soon, from the top of the loop. */
     void (*wake)(void *data);
 };

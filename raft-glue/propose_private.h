@@ -44,6 +44,12 @@ struct queue_item {
 
 TAILQ_HEAD(queue_item_list, queue_item);
 
+/* A peer that waits for the commitment of an entry of ours. */
+struct propose_waiter {
+    uint64_t peer;  /* 0: free */
+    uint64_t entry; /* the number of the last entry with a transaction of its own */
+};
+
 struct propose {
     struct propose_ops ops;
     struct propose_role role;
@@ -58,7 +64,9 @@ struct propose {
     struct queue_item_list queue;
     size_t queue_size;         /* bytes */
     unsigned entries_inflight; /* appended and not done */
-    bool writing;              /* the last entry is not on the local disk yet */
+    uint64_t entries_done;     /* in all: entries are numbered from 1, and done in order */
+    struct propose_waiter waiters[NODES_MAX];
+    bool writing; /* the last entry is not on the local disk yet */
     bool flushing;
 };
 
@@ -69,6 +77,9 @@ void propose_queue_forget(struct propose *propose, struct proposal *proposal);
 /* Make entries of what waits, as far as allowed: while one is being written to the local
  * disk the next ones gather. Does nothing unless this node is a ready leader. */
 void propose_queue_flush(struct propose *propose);
+
+/* Tell the peers whose entries are done. */
+void propose_queue_tell(struct propose *propose);
 
 /* This node does not lead: say so to those who forwarded, keep what is our own pending. */
 void propose_queue_clear(struct propose *propose);

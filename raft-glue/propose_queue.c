@@ -127,6 +127,40 @@ static unsigned gather_items(const struct propose *propose, struct bytes *ret_li
     return count;
 }
 
+/* With more peers than places the rest learns it from the next heartbeat. */
+static void note_waiter(struct propose *propose, uint64_t peer)
+{
+    struct propose_waiter *free_place = NULL;
+
+    for (unsigned i = 0; i < NODES_MAX; i++) {
+        struct propose_waiter *waiter = &propose->waiters[i];
+
+        if (waiter->peer == peer) {
+            free_place = waiter;
+            break;
+        }
+        if (waiter->peer == 0 && free_place == NULL) {
+            free_place = waiter;
+        }
+    }
+    if (free_place != NULL) {
+        free_place->peer = peer;
+        free_place->entry = propose->entries_done + propose->entries_inflight;
+    }
+}
+
+void propose_queue_tell(struct propose *propose)
+{
+    for (unsigned i = 0; i < NODES_MAX; i++) {
+        struct propose_waiter *waiter = &propose->waiters[i];
+
+        if (waiter->peer != 0 && waiter->entry <= propose->entries_done) {
+            propose->ops.tell(propose->ops.data, waiter->peer);
+            waiter->peer = 0;
+        }
+    }
+}
+
 static void remove_appended(struct propose *propose, unsigned count)
 {
     while (count-- > 0) {
@@ -134,6 +168,8 @@ static void remove_appended(struct propose *propose, unsigned count)
 
         if (item->own != NULL) {
             item->own->copies++;
+        } else {
+            note_waiter(propose, item->from);
         }
         drop_item(propose, item);
     }

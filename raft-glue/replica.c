@@ -187,6 +187,7 @@ static QH_RESULT open_raft(struct replica *replica)
         return err;
     }
     link_set_transport(&replica->link, replica->transport);
+    replica->link.verify_snapshot = store_snapshot_verify;
     guard_init(&replica->guard, &replica->link.io, &replica->raft, GUARD_RULES_ALL, callbacks);
     err = fsm_init(&replica->fsm, &replica->raft, &replica->guard, true,
                    replica_log_fsm_callbacks(replica));

@@ -121,6 +121,13 @@ static const struct store *get_store(void *data)
     return replica->fsm.store;
 }
 
+static void tell_commit(void *data, uint64_t peer)
+{
+    struct replica *replica = data;
+
+    guard_tell_commit(&replica->guard, peer);
+}
+
 static void on_deliver(uv_idle_t *idle)
 {
     struct replica *replica = idle->data;
@@ -152,6 +159,7 @@ QH_RESULT replica_log_init(struct replica *replica)
         .forward = replica_net_forward,
         .reject = replica_net_reject,
         .store = get_store,
+        .tell = tell_commit,
         .wake = wake_deliver,
     };
     struct failover_ops failover = {
@@ -168,6 +176,7 @@ QH_RESULT replica_log_init(struct replica *replica)
 void replica_log_tick(struct replica *replica, uint64_t now_ms)
 {
     propose_tick(replica->propose, now_ms);
+    guard_tell_commit(&replica->guard, 0);
     adjust_pause(replica);
 }
 

@@ -11,8 +11,9 @@
  *     +-----------+--------------+----------+--------+-------+--------+
  *           failed, timed out or closed: again after retry_ms
  *
- * A frame is u32 size (little-endian), then the body. The first frame each way is
- * the hello: who, of which cluster, generation, start count and nonce.
+ * A frame is u32 size (little-endian), then the body. The first frames are the
+ * hello: who, of which cluster, generation, start count and nonce; each side answers the
+ * other's with its own or with a refusal that says why (hello.h).
  *
  * Thread: the loop's. */
 #ifndef QH_GLUE_TRANSPORT_H
@@ -62,7 +63,8 @@ struct transport_callbacks {
     /* Our connection to @peer is up, or down. */
     void (*outbound)(void *data, enum transport_channel channel, uint64_t peer, bool up);
     /* The connection that @peer dialled is up, or down. @gone: it was closed or reset by
-     * the other side (its process ended), not by us or a time-out. */
+     * the other side (its process ended), not by us or a time-out, nor by a peer that lives and
+     * dials again (it says so with a TLS close_notify). */
     void (*inbound)(void *data, enum transport_channel channel, uint64_t peer, bool up, bool gone);
 };
 
@@ -83,7 +85,8 @@ struct transport_config {
 
 struct transport;
 
-/* Errors: QH_ETLS (logged: which file and why), QH_ENOMEM, QH_ESYSTEM.
+/* Errors: QH_ETLS (logged: which file and why), QH_EINVAL (retry_ms out of range, a host name too
+ *         long), QH_ENOMEM.
  * Owns:   copies the configuration. */
 QH_RESULT transport_new(uv_loop_t *loop, const struct transport_config *config,
                         struct transport_callbacks callbacks, struct transport **ret_transport);
@@ -94,9 +97,12 @@ uint16_t transport_port(const struct transport *transport);
 
 /* Keep connections to @peer (both channels) at @host:@port; a second call changes
  * the address, and reconnects if it differs. Certificates must name @name.
- * Errors: QH_EINVAL (name or port), QH_ELIMIT (NODES_MAX peers), QH_ENOMEM. */
+ * Errors: QH_EINVAL (id, name, host or port), QH_ELIMIT (NODES_MAX peers), QH_ENOMEM, QH_ECANCELED
+ *         (after transport_close()). */
 QH_RESULT transport_peer_set(struct transport *transport, uint64_t peer, const char *name,
                              const char *host, uint16_t port);
+/* Stop dialling @peer, and close the connections that it made. Whether it may come
+ * back is up to callbacks.check. */
 void transport_peer_remove(struct transport *transport, uint64_t peer);
 
 /* Send a frame: @head is copied, @pieces stay with the caller until @cb.
@@ -113,10 +119,14 @@ bool transport_connected(const struct transport *transport, enum transport_chann
                          uint64_t peer);                                       /* outbound */
 bool transport_peer_present(const struct transport *transport, uint64_t peer); /* any inbound */
 
-/* Stop or go on reading from Raft connections: back-pressure from the disk. */
+/* Stop or go on reading from Raft connections: back-pressure from the disk. At most one read (128
+ * KiB a connection) that was done already is still delivered. The end of a peer goes
+ * unnoticed on its Raft connection meanwhile, not on the other. */
 void transport_pause(struct transport *transport, bool paused);
 
-/* Close every connection; @closed is called when the memory of @transport is gone. */
+/* Close every connection; @closed (may be NULL) is called when the memory of @transport is gone.
+ * Frames not sent yet get QH_ECANCELED; no other callback is called any more. A question to
+ * a slow resolver may keep the loop alive after @closed. */
 void transport_close(struct transport *transport, void (*closed)(void *data), void *data);
 
 struct transport_counters {

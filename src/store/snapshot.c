@@ -196,7 +196,7 @@ void store_snapshot_close(struct store_snapshot *snapshot)
 }
 
 /* Magic, version and checksum. */
-static QH_RESULT check_frame(struct bytes encoded)
+QH_RESULT store_snapshot_verify(struct bytes encoded)
 {
     uint8_t checksum[SNAPSHOT_CHECKSUM_SIZE];
     struct bytes_reader reader;
@@ -295,7 +295,7 @@ QH_RESULT store_snapshot_decode(struct bytes encoded, struct store **ret_store)
     struct store *store = NULL;
     struct bytes_reader reader;
     uint64_t revision, count;
-    enum qh_err err = check_frame(encoded);
+    enum qh_err err = store_snapshot_verify(encoded);
 
     if (err != QH_OK) {
         goto out;

@@ -102,6 +102,10 @@ struct store_snapshot {
 QH_RESULT store_snapshot_encode(const struct store_view *view, struct store_snapshot *ret_snapshot);
 void store_snapshot_close(struct store_snapshot *snapshot);
 
+/* Is @encoded whole, as store_snapshot_encode() made it? Magic, version and checksum only.
+ * Errors: QH_ECORRUPT, QH_EVERSION. Thread: any. */
+QH_RESULT store_snapshot_verify(struct bytes encoded);
+
 /* Rebuild a store. Everything is checked: magic, version, checksum, key order,
  * limits, revisions, and that nothing follows.
  * Errors: QH_ECORRUPT, QH_EVERSION, QH_ENOMEM.

@@ -19,6 +19,7 @@ make_tree() {
     cp "$top_srcdir/scripts/layers.txt" "$work/tree/scripts/"
     cp "$top_srcdir/.clang-format" "$work/tree/"
     cp "$top_srcdir/tests/checks/exports.txt" "$work/tree/tests/checks/"
+    chmod -R u+w "$work/tree" # distcheck's sources are read-only
     printf '/* A header. */\nint base_one(void);\n' >"$work/tree/src/base/base.h"
     cp "$work/tree/src/base/base.h" "$work/tree/src/base/secret.h"
     printf '/* A header. */\nint store_one(void);\n' >"$work/tree/src/store/store.h"

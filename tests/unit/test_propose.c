@@ -30,6 +30,7 @@ struct world {
     enum qh_err forward_err;
     enum qh_err append_err;
     bool woken;
+    unsigned told;
     unsigned callbacks;
     struct propose_result last;
 };
@@ -93,6 +94,12 @@ static const struct store *fake_store(void *data)
     return ((struct world *)data)->store;
 }
 
+static void fake_tell(void *data, uint64_t peer)
+{
+    ck_assert_uint_eq(peer, 3);
+    ((struct world *)data)->told++;
+}
+
 static void fake_wake(void *data)
 {
     ((struct world *)data)->woken = true;
@@ -110,8 +117,8 @@ static struct world world;
 
 static void setup(void)
 {
-    struct propose_ops ops = {&world,       fake_append, fake_alloc, fake_release,
-                              fake_forward, fake_reject, fake_store, fake_wake};
+    struct propose_ops ops = {&world,      fake_append, fake_alloc, fake_release, fake_forward,
+                              fake_reject, fake_store,  fake_tell,  fake_wake};
 
     memset(&world, 0, sizeof world);
     ck_assert_int_eq(store_new(&world.store), QH_OK);
@@ -498,6 +505,25 @@ START_TEST(a_forwarded_transaction_is_appended_by_a_leader_and_rejected_by_other
 }
 END_TEST
 
+START_TEST(a_peer_is_told_when_what_it_forwarded_is_committed)
+{
+    struct bytes encoded = make_put(1, "a", false);
+
+    lead(1, 0);
+    ck_assert_int_eq(submit_put(2, "own", false, 0, 1000), QH_OK);
+    propose_forwarded(world.propose, 3, encoded);
+    propose_written(world.propose);
+    ck_assert_uint_eq(world.entry_count, 2);
+    apply_entry(0);
+    ck_assert_uint_eq(world.told, 0);
+    apply_entry(1);
+    ck_assert_uint_eq(world.told, 1);
+    propose_deliver(world.propose);
+    ck_assert_uint_eq(world.told, 1);
+    release(encoded);
+}
+END_TEST
+
 START_TEST(forwarded_transactions_that_wait_are_rejected_when_leadership_ends)
 {
     struct bytes first = make_put(1, "a", false);
@@ -623,6 +649,7 @@ static void add_leader_tests(TCase *tcase)
     tcase_add_test(tcase,
                    lost_leadership_sends_what_was_in_the_log_and_in_the_queue_to_the_new_leader);
     tcase_add_test(tcase, a_forwarded_transaction_is_appended_by_a_leader_and_rejected_by_others);
+    tcase_add_test(tcase, a_peer_is_told_when_what_it_forwarded_is_committed);
     tcase_add_test(tcase, forwarded_transactions_that_wait_are_rejected_when_leadership_ends);
 }
 
