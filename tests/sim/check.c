@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "store/txn.h"
 #include "tests/sim/client.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/model.h"
 #include "tests/sim/net.h"
 #include "tests/sim/node.h"
@@ -297,6 +298,7 @@ void check_node(struct node *node)
     if (process->raft.state == RAFT_LEADER && process->led != process->raft.current_term) {
         process->led = process->raft.current_term;
         note_leader(node, process->raft.current_term);
+        faults_new_leader(node);
     }
     if (node_leader_ready(node)) {
         note_failover();
