@@ -123,12 +123,18 @@ static QH_RESULT say_hello(struct conn *conn, enum qh_err code)
 
 static void conn_refuse(struct conn *conn, enum qh_err code)
 {
-    conn->env->counters.refused++;
-    if (say_hello(conn, code) != QH_OK) {
-        conn_abort(conn, code, "refused");
+    enum qh_err err = say_hello(conn, code);
+
+    if (conn->state == CONN_CLOSING) { /* by a callback */
         return;
     }
-    conn_drain(conn, code, "refused");
+    conn->env->counters.refused++;
+    conn->refused = true;
+    if (err != QH_OK) {
+        conn_abort(conn, code, "refused here");
+        return;
+    }
+    conn_drain(conn, code, "refused here");
 }
 
 static void on_idle(uv_timer_t *timer)
@@ -156,16 +162,22 @@ static void conn_rise(struct conn *conn)
     conn->env->handler->up(conn);
 }
 
-/* The peer said who it is: do we want it? */
+/* The peer said who it is: do we want it? Callbacks may close the connection. */
 static void judge_hello(struct conn *conn)
 {
     enum qh_err err = conn->env->handler->check(conn);
 
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
     if (err != QH_OK) {
         conn_refuse(conn, err);
         return;
     }
     err = say_hello(conn, QH_OK);
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
     if (err != QH_OK) {
         conn_abort(conn, err, "cannot answer the hello");
         return;

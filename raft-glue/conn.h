@@ -2,18 +2,16 @@
  * time limits and the end. It does not know about peers, addresses or retries
  * (transport.h); a handler is told what happens.
  *
- *    dialled:   CONNECTING --> TLS --> HELLO ------------------> UP
- *    accepted:                 TLS --> HELLO ---> VERDICT -----> UP
- *                               |        |           |            |
- *                               v        v           v            |
- *    any --> CLOSING <------- DRAINING: last words (an alert,     |
- *               ^             a refusal) and end of stream sent,  |
- *               |             waiting for the peer's              |
- *               +-------------------------------------------------+
+ *    dialled:   CONNECTING --> TLS --> HELLO --------------> UP
+ *    accepted:                 TLS --> HELLO --> VERDICT --> UP
+ *                               |        |          |        |
+ *                               +--------+----------+--------+--> DRAINING
+ *    any --> CLOSING
  *
  * HELLO: the dialler has said hello and waits for the answer, the acceptor waits
  * for the dialler's. VERDICT: the acceptor answered and waits to hear whether the
- * dialler wants it, too (hello.h).
+ * dialler wants it, too (hello.h). DRAINING: last words (an alert, a refusal) and the
+ * end of the stream are sent, the peer's end is awaited.
  *
  * A close_notify says "I close this one connection and live on"; the end of the stream without
  * it says that the process is gone.
@@ -40,6 +38,10 @@
 #define CONN_BATCH_SIZE 131072u /* encrypted before it is written */
 #define CONN_LINGER_MS 1000u    /* in DRAINING */
 #define CONN_ADDRESS_ROOM 64u
+
+/* AES-GCM keeps its margin for some 2^24.5 records (RFC 8446, 5.5), which small frames would
+ * reach within the hour; OpenSSL 3.0 does not change the key by itself. */
+#define CONN_KEY_RECORDS (1u << 22)
 
 enum conn_state {
     CONN_CONNECTING,
@@ -75,6 +77,7 @@ struct conn_env {
     struct sendq_done done;
     struct transport_counters counters;
     unsigned handshake_ms, idle_ms, user_timeout_ms; /* 0: none, for the last two */
+    uint64_t key_records;                            /* encrypted before the key changes */
     uint8_t input[CONN_INPUT_SIZE];
     uint8_t plain[SENDQ_CHUNK_SIZE];
     uint8_t chunk[SENDQ_CHUNK_SIZE];
@@ -95,8 +98,9 @@ struct conn {
 
     /* Why it ended. */
     enum qh_err status;
-    bool told; /* the peer refused us with @status */
-    bool gone; /* the stream ended: the peer's process did */
+    bool refused; /* by us, with @status */
+    bool told;    /* the peer refused us with @status */
+    bool gone;    /* the stream ended: the peer's process did */
     char detail[TLS_TEXT_ROOM];
 
     uv_tcp_t tcp;
@@ -109,6 +113,8 @@ struct conn {
     SSL *ssl;
     struct pipe pipe;
     uint64_t written; /* encrypted bytes handed to the kernel so far */
+    uint64_t records; /* encrypted with the current key */
+    unsigned key_updates;
     struct sendq queue;
     struct frame_reader reader;
     uint64_t read_ms; /* loop time of the last read */

@@ -12,9 +12,19 @@
 
 #include "base/assert.h"
 
+/* Each call makes one record. */
 static QH_RESULT encrypt(struct conn *conn, struct bytes plain)
 {
     ERR_clear_error();
+    if (conn->records >= conn->env->key_records) {
+        if (SSL_key_update(conn->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1) {
+            conn->tls_broken = true;
+            return QH_ETLS;
+        }
+        conn->records = 0;
+        conn->key_updates++;
+    }
+    conn->records++;
     if (SSL_write(conn->ssl, plain.base, (int)plain.size) != (int)plain.size) {
         conn->tls_broken = true;
         return QH_ETLS;

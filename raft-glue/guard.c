@@ -1,6 +1,6 @@
 /* The guard's life cycle: when libraft may run, what is told to the rest of the node, the
- * barrier after an election, and fast fail-over. The rules on messages stand in
- * guard_recv.c, those on what is sent and written in guard_io.c. */
+ * barrier after an election, and fast fail-over. The rules on messages stand in guard_recv.c,
+ * those on what is sent and written in guard_io.c. */
 #include "raft-glue/guard.h"
 
 #include <stdarg.h>
@@ -24,20 +24,21 @@ _Noreturn void guard_fail(const struct guard *guard, const char *format, ...)
     base_assert_fail("the fatal callback does not return", __FILE__, __LINE__, __func__);
 }
 
-/* R2. What libraft does: a new leader appends nothing of its own, and counts copies
- * of an older leader's entries as commitment (replicationQuorum() does not look
- * at the entry's term).
- * Why that is wrong: an older entry that is on a majority may still be overwritten by a leader that
- * has a later entry in its place (Raft, figure 8): an acknowledged write is lost. And until an
- * entry of its own term commits, a leader may lag behind what was acknowledged. What the rule does:
- * here, a leader appends a barrier entry as soon as it is elected, and is ready when that is
- * applied. In guard_recv.c, nothing is committed by counting copies of entries of older terms; the
- * barrier carries them along. Why that is safe: both are what Raft's own description demands.
+/* GUARD_R2_OWN_TERM_FIRST.
+ * What libraft does: a new leader appends nothing of its own, and counts copies of an older
+ * leader's entries as commitment (replicationQuorum() does not look at the entry's term).
+ * Why that is wrong: an older entry that is on a majority may still be overwritten by a leader
+ * that has a later entry in its place (Raft, figure 8): an acknowledged write is lost. And
+ * until an entry of its own term commits, a leader may lag behind what was acknowledged.
+ * What the rule does: here, a leader appends a barrier entry as soon as it is elected, and is
+ * ready when that is applied. In guard_recv.c, nothing is committed by counting copies of
+ * entries of older terms; the barrier carries them along.
+ * Why that is safe: both are what Raft's own description demands.
  *
- * Each barrier has a struct of its own, since libraft keeps a pointer to it
- * until the callback and a second election can come before that. Nothing is
- * submitted from its callback: with a status other than 0 libraft is in the middle
- * of freeing its leader state (convert.c) while it still calls itself leader. */
+ * Each barrier has a struct of its own, since libraft keeps a pointer to it until the callback
+ * and a second election can come before that. Nothing is submitted from its callback: with a
+ * status other than 0 libraft is in the middle of freeing its leader state (convert.c) while
+ * it still calls itself leader. */
 struct barrier {
     struct raft_barrier request;
     struct guard *guard;
@@ -129,8 +130,8 @@ void guard_leave(struct guard *guard)
     if (guard->depth > 0 || guard->closing) {
         return;
     }
-    /* R4, last part: libraft answers an error that it cannot handle by turning
-     * itself off for good, silently; nothing may be submitted to it from then on. */
+    /* R4, last part: libraft answers an error that it cannot handle by turning itself off for
+     * good, silently; nothing may be submitted to it from then on. */
     if (guard_has(guard, GUARD_R4_DISK_ERROR_STOPS) && guard->raft->state == RAFT_UNAVAILABLE) {
         guard_fail(guard,
                    "libraft has turned itself off: %s; restart this node, and if it stops again "
@@ -142,16 +143,18 @@ void guard_leave(struct guard *guard)
     tell(guard);
 }
 
-/* R17. What libraft does: the only voter of a configuration makes itself leader without a new term
+/* GUARD_R17_LONE_VOTER_NEW_TERM.
+ * What libraft does: the only voter of a configuration makes itself leader without a new term
  * (convertToCandidate() and maybeSelfElect() skip the election).
- * Why that is wrong: after a crash it leads the term again in which it may have sent entries, to a
- * node that is just being added, which its own disk did not get; it
- * then gives their indexes and term to other entries, and the two logs differ for ever
- * without anybody noticing. When a leader removed itself and the last node is cut off from it, both
- * lead the same term.
- * What the rule does: gives the lone voter a new term of its own, on the disk, before libraft makes
- * it leader. Why that is safe: it is the election that libraft leaves out; a vote of the only voter
- * for itself is a majority. */
+ * Why that is wrong: after a crash it leads the term again in which it may have sent entries,
+ * to a node that is just being added, which its own disk did not get; it then gives their
+ * indexes and term to other entries, and the two logs differ for ever without anybody
+ * noticing. When a leader removed itself and the last node is cut off from it, both lead the
+ * same term.
+ * What the rule does: gives the lone voter a new term of its own, on the disk, before libraft
+ * makes it leader.
+ * Why that is safe: it is the election that libraft leaves out; a vote of the only voter for
+ * itself is a majority. */
 bool guard_is_lone_voter(const struct raft *raft)
 {
     bool is_voter = false;
@@ -189,9 +192,9 @@ static bool election_is_due(const struct raft *raft)
                                                raft->follower_state.randomized_election_timeout;
 }
 
-/* R3, first part: a follower does not time out while its log is being written.
- * See message_timeout_now() in guard_recv.c. A follower's tick does nothing
- * but look for the time-out, so it can be left out. */
+/* R3, first part: a follower does not time out while its log is being written. See
+ * message_timeout_now() in guard_recv.c. A follower's tick does nothing but look for the
+ * time-out, so it can be left out. */
 static bool tick_is_postponed(const struct guard *guard)
 {
     return guard->restart_wanted ||
@@ -264,8 +267,8 @@ uint64_t guard_bytes_inflight(const struct guard *guard)
     return guard->bytes_inflight;
 }
 
-/* Only while R5 is on: libraft addresses a later answer to the leader that it knows, and
- * does not look whether it knows one. */
+/* Only while R5 is on: libraft addresses a later answer to the leader that it knows, and does
+ * not look whether it knows one. */
 bool guard_forget_leader(struct guard *guard, raft_id server)
 {
     struct raft *raft = guard->raft;
@@ -293,8 +296,8 @@ static bool is_voter(const struct raft *raft)
     return false;
 }
 
-/* The election starts as by time-out: with a pre-vote, which leaves term and
- * vote alone until a majority has agreed. */
+/* The election starts as by time-out: with a pre-vote, which leaves term and vote alone until
+ * a majority has agreed. */
 bool guard_campaign(struct guard *guard)
 {
     struct raft *raft = guard->raft;

@@ -103,6 +103,9 @@ struct guard {
     bool truncate_pending;      /* no write issued after the last truncation has finished yet */
     uint64_t append_sequence;   /* of the last write issued */
     uint64_t truncate_sequence; /* append_sequence at the last truncation */
+    /* R3: a request to take over (TimeoutNow) that waits for the disk; type 0: none. */
+    struct raft_message takeover;
+    raft_time takeover_time;
     /* R1: what the leader of `term` and this node are known to have in common. */
     raft_index match;
     raft_index pending_match; /* what `match` becomes if the message being processed is accepted */

@@ -17,8 +17,8 @@ static inline bool guard_has(const struct guard *guard, enum guard_rule rule)
     return (guard->rules & (unsigned)rule) != 0;
 }
 
-/* libraft is about to run because of an event, and has returned from it. Leaving the
- * outermost call submits the barrier and makes the callbacks that are due. */
+/* libraft is about to run because of an event, and has returned from it. Leaving the outermost
+ * call submits the barrier and makes the callbacks that are due. */
 void guard_enter(struct guard *guard);
 void guard_leave(struct guard *guard);
 
@@ -43,6 +43,9 @@ void guard_note_told(struct guard *guard, const struct raft_message *message);
 /* The inner raft_io's callbacks. */
 void guard_tick(struct raft_io *inner);
 void guard_recv(struct raft_io *inner, struct raft_message *message);
+
+/* R3. The disk may have become idle: hand libraft the request to take over that waits. */
+void guard_recv_takeover(struct guard *guard);
 
 /* Fill in guard->io. */
 void guard_io_init(struct guard *guard);

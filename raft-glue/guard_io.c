@@ -1,6 +1,7 @@
 /* The guard's rules on what libraft sends and writes. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "raft-glue/guard_internal.h"
 
 static struct guard *guard_of(struct raft_io *io)
@@ -34,15 +35,16 @@ _Noreturn void guard_fail_disk(const struct guard *guard, const char *operation,
         operation, status_text(status), detail[0] != '\0' ? ": " : "", detail);
 }
 
-/* R4. What libraft does on a failed write: the leader cuts its log, stays leader and uses the same
- * index and term for other entries; a second failure underflows a count and crashes. A follower
- * keeps entries in memory that its disk does not have. Failed terms and votes are taken
- * as written.
+/* GUARD_R4_DISK_ERROR_STOPS.
+ * What libraft does on a failed write: the leader cuts its log, stays leader and uses the same
+ * index and term for other entries; a second failure underflows a count and crashes. A
+ * follower keeps entries in memory that its disk does not have. Failed terms and votes are
+ * taken as written.
  * Why that is wrong: the logs differ, silently.
  * What the rule does: the process ends before libraft hears of the failure.
  * Why that is safe: a crash is what Raft expects of a node that cannot write. What was being
- * written is not acknowledged by this node. Not covered: raft_uv does not report a truncation that
- * fails after it was accepted; the start refuses the segments that it leaves. */
+ * written is not acknowledged by this node. Not covered: raft_uv does not report a truncation
+ * that fails after it was accepted; the start refuses the segments that it leaves. */
 static int disk_result(struct guard *guard, const char *operation, int status)
 {
     if (status != 0 && !guard->closing && guard_has(guard, GUARD_R4_DISK_ERROR_STOPS)) {
@@ -89,8 +91,7 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     return status_from_inner(guard, status);
 }
 
-/* libraft has its configuration by now, and makes a lone voter leader right
- * after this (R17). */
+/* libraft has its configuration by now, and makes a lone voter leader right after this (R17). */
 static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
 {
     struct guard *guard = guard_of(io);
@@ -157,8 +158,8 @@ static int io_set_vote(struct raft_io *io, raft_id server_id)
     return disk_result(guard, "writing the vote to the disk", status);
 }
 
-/* libraft accepted the message that it is processing: up to its last index this log
- * is the leader's. */
+/* libraft accepted the message that it is processing: up to its last index this log is the
+ * leader's. */
 static void note_accepted(struct guard *guard)
 {
     if (guard->receiving && guard->pending_term == guard->term &&
@@ -167,11 +168,12 @@ static void note_accepted(struct guard *guard)
     }
 }
 
-/* R1. What libraft does: a follower acknowledges the end of its log, also where that holds entries
+/* GUARD_R1_ACK_ONLY_VERIFIED.
+ * What libraft does: a follower acknowledges the end of its log, also where that holds entries
  * of a dead leader that were never compared with this one's; the leader counts them.
  * Why that is wrong: the leader reports a write as committed that is on its own disk alone.
- * What the rule does: keeps, for the current term, the highest index that a message of that term's
- * leader has verified, and lowers acknowledgements to it.
+ * What the rule does: keeps, for the current term, the highest index that a message of that
+ * term's leader has verified, and lowers acknowledgements to it.
  * Why that is safe: an acknowledgement may always be lower than the truth. */
 static bool cap_ack(struct guard *guard, struct raft_message *message)
 {
@@ -190,13 +192,13 @@ static bool cap_ack(struct guard *guard, struct raft_message *message)
     return true;
 }
 
-/* R14. What libraft does: answers a pre-vote with the term of the request instead of its own.
- * Why that is wrong: a candidate with the longer log and a term at least two behind never learns of
- * the higher term; the other node has the higher term and the shorter log; neither
+/* GUARD_R14_PREVOTE_TRUE_TERM.
+ * What libraft does: answers a pre-vote with the term of the request instead of its own.
+ * Why that is wrong: a candidate with the longer log and a term at least two behind never
+ * learns of the higher term; the other node has the higher term and the shorter log; neither
  * can win, and two connected nodes of three stay without a leader for good.
  * What the rule does: a refusal carries this node's term if that is higher.
- * Why that is safe: learning a term that exists is what Raft does with every other
- * answer. */
+ * Why that is safe: learning a term that exists is what Raft does with every other answer. */
 static bool correct_prevote(struct guard *guard, struct raft_message *message)
 {
     struct raft_request_vote_result *result = &message->request_vote_result;
@@ -211,9 +213,10 @@ static bool correct_prevote(struct guard *guard, struct raft_message *message)
     return true;
 }
 
-/* R5. What libraft does: when a write finishes, answers the leader that it knows, though by then it
- * may know none, or be candidate or leader itself, where other data lies in the same place (a
- * union). And when an answer to entries cannot be sent, it frees the entries twice.
+/* GUARD_R5_NO_GARBAGE_REPLY.
+ * What libraft does: when a write finishes, answers the leader that it knows, though by then
+ * it may know none, or be candidate or leader itself, where other data lies in the same place
+ * (a union). And when an answer to entries cannot be sent, it frees the entries twice.
  * Why that is wrong: memory is corrupted, or a null address followed.
  * What the rule does: leaves such an answer out; an answer that could not be sent counts as
  * sent and lost.
@@ -279,16 +282,15 @@ struct append {
 
 static void append_done(struct raft_io_append *request, int status)
 {
-    struct append *append = (struct append *)request;
-    struct guard *guard = append->guard;
-    struct raft_io_append *original = append->original;
+    struct append append = *(struct append *)request;
+    struct guard *guard = append.guard;
 
     guard->writes_inflight--;
-    guard->bytes_inflight -= append->size;
-    if (status == 0 && guard->truncate_pending && append->sequence > guard->truncate_sequence) {
+    guard->bytes_inflight -= append.size;
+    if (status == 0 && guard->truncate_pending && append.sequence > guard->truncate_sequence) {
         guard->truncate_pending = false;
     }
-    raft_free(append);
+    raft_free(request);
     (void)disk_result(guard, "writing the log to the disk", status);
     /* R10, last part; see check_rollback() in guard_recv.c. */
     if (guard->restart_wanted && !guard->truncate_pending) {
@@ -298,8 +300,9 @@ static void append_done(struct raft_io_append *request, int status)
     }
     guard->written_pending = guard->written_pending || status == 0;
     guard_enter(guard);
-    original->cb(original, status);
+    append.original->cb(append.original, status);
     guard_leave(guard);
+    guard_recv_takeover(guard);
 }
 
 static int io_append(struct raft_io *io, struct raft_io_append *request,
@@ -351,11 +354,12 @@ struct put {
     struct raft_io_snapshot_put request;
     struct guard *guard;
     struct raft_io_snapshot_put *original;
+    raft_index index;
     bool install; /* it replaces the log */
 };
 
-/* R10: libraft forgets to end a configuration change whose entry an installed snapshot
- * has replaced. */
+/* R10: libraft forgets to end a configuration change whose entry an installed snapshot has
+ * replaced. */
 static void end_replaced_change(struct guard *guard)
 {
     struct raft *raft = guard->raft;
@@ -367,29 +371,42 @@ static void end_replaced_change(struct guard *guard)
     }
 }
 
+/* libraft has put the snapshot that it received in the place of its log, and the state machine
+ * could not be restored from it: it would never apply anything again, and not say so. */
+static void check_restored(const struct guard *guard, raft_index index)
+{
+    if (guard_has(guard, GUARD_R4_DISK_ERROR_STOPS) && guard->raft->state != RAFT_UNAVAILABLE &&
+        guard->raft->last_applied < index) {
+        guard_fail(
+            guard,
+            "the snapshot of index %llu that the leader sent cannot be restored; remove this "
+            "node from the cluster and let it rejoin under a new id",
+            index);
+    }
+}
+
 static void put_done(struct raft_io_snapshot_put *request, int status)
 {
-    struct put *put = (struct put *)request;
-    struct guard *guard = put->guard;
-    struct raft_io_snapshot_put *original = put->original;
-    bool install = put->install;
+    struct put put = *(struct put *)request;
+    struct guard *guard = put.guard;
 
     guard->snapshots_inflight--;
-    guard->writes_inflight -= install;
-    raft_free(put);
+    guard->writes_inflight -= put.install;
+    raft_free(request);
     (void)disk_result(guard, "writing a snapshot to the disk", status);
     guard_enter(guard);
-    original->cb(original, status);
-    if (install && status == 0) {
+    put.original->cb(put.original, status);
+    if (put.install && status == 0) {
+        check_restored(guard, put.index);
         end_replaced_change(guard);
     }
     guard_leave(guard);
+    guard_recv_takeover(guard);
 }
 
-/* @trailing 0 means that the snapshot came from the leader and replaces the log.
- * R16 refuses only one of this node's own, which libraft then releases and takes anew
- * later; by the time it writes one that it received it has cleared its log, and a refusal would
- * come too late. */
+/* @trailing 0 means that the snapshot came from the leader and replaces the log. R16 refuses
+ * only one of this node's own, which libraft then releases and takes anew later; by the time
+ * it writes one that it received it has cleared its log, and a refusal would come too late. */
 static int io_snapshot_put(struct raft_io *io, unsigned trailing,
                            struct raft_io_snapshot_put *request,
                            const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
@@ -398,6 +415,9 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing,
     struct put *put;
     int status;
 
+    /* libraft's own snapshots keep some of the log; raft_uv would take 0 for an install and
+     * remove all of it. Whoever sets up libraft has to see to that. */
+    QH_ASSERT(trailing != 0 || guard->raft->snapshot.put.data != guard->raft);
     if (guard_has(guard, GUARD_R16_TRUNCATE_SNAPSHOT) && trailing != 0 && guard->truncate_pending) {
         guard->counters.conflicts_dropped++;
         return RAFT_BUSY;
@@ -406,7 +426,8 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing,
     if (put == NULL) {
         return disk_result(guard, "writing a snapshot to the disk", RAFT_NOMEM);
     }
-    *put = (struct put){.guard = guard, .original = request, .install = trailing == 0};
+    *put = (struct put){
+        .guard = guard, .original = request, .index = snapshot->index, .install = trailing == 0};
     request->cb = cb;
     guard->snapshots_inflight++;
     guard->writes_inflight += put->install;
@@ -455,8 +476,8 @@ static int io_async_work(struct raft_io *io, struct raft_io_async_work *request,
     return status_from_inner(guard, guard->inner->async_work(guard->inner, request, cb));
 }
 
-/* Version 2, for asynchronous snapshots: raft_uv has async_work() but calls itself
- * version 1, with which libraft refuses them. */
+/* Version 2, for asynchronous snapshots: raft_uv has async_work() but calls itself version 1,
+ * with which libraft refuses them. */
 void guard_io_init(struct guard *guard)
 {
     guard->io = (struct raft_io){

@@ -1,6 +1,6 @@
-/* Reads libraft's in-memory log, which it does not export: a ring of entries in
- * [front, back), the first of which has index offset + 1. Entries up to the last snapshot
- * may be compacted away; of those only the snapshot's own index and term are known. */
+/* Reads libraft's in-memory log, which it does not export: a ring of entries in [front, back),
+ * the first of which has index offset + 1. Entries up to the last snapshot may be compacted
+ * away; of those only the snapshot's own index and term are known. */
 #include "raft-glue/guard_internal.h"
 
 static size_t entry_count(const struct raft_log *log)

@@ -1,5 +1,5 @@
-/* The guard's rules on what libraft receives. Leaving a message out is always safe: Raft
- * must stand a network that loses messages, and the sender sends again. */
+/* The guard's rules on what libraft receives. Leaving a message out is always safe: Raft must
+ * stand a network that loses messages, and the sender sends again. */
 #include <string.h>
 
 #include "raft-glue/guard_internal.h"
@@ -28,17 +28,18 @@ static void message_discard(struct raft_message *message)
     }
 }
 
-/* R13. What libraft does: rejects entries that come before the first one in its log,
- * even where its own snapshot holds them; and if the message starts at the very first
- * index, it compares nothing and appends them behind its last one.
- * Why that is wrong: a follower whose log begins after the leader's last snapshot (it took one of
- * its own, or was sent one) is probed down to nothing, is then sent the leader's older snapshot,
- * says that it has a newer one, and so on until the leader takes its next snapshot, which in a
- * quiet cluster is never. The second case wrecks the log.
+/* GUARD_R13_COMPACTED_PREFIX.
+ * What libraft does: rejects entries that come before the first one in its log, even where its
+ * own snapshot holds them; and if the message starts at the very first index, it compares
+ * nothing and appends them behind its last one.
+ * Why that is wrong: a follower whose log begins after the leader's last snapshot (it took one
+ * of its own, or was sent one) is probed down to nothing, is then sent the leader's older
+ * snapshot, says that it has a newer one, and so on until the leader takes its next snapshot,
+ * which in a quiet cluster is never. The second case wrecks the log.
  * What the rule does: leaves out the part that the snapshot holds, and lets the message begin
  * at the snapshot's last entry.
- * Why that is safe: a snapshot holds committed entries only, and a leader of this term or
- * a later one has every one of them at the same place. */
+ * Why that is safe: a snapshot holds committed entries only, and a leader of this term or a
+ * later one has every one of them at the same place. */
 static void accept_compacted_prefix(struct guard *guard, struct raft_append_entries *args)
 {
     const struct raft_log *log = &guard->raft->log;
@@ -63,18 +64,19 @@ static void accept_compacted_prefix(struct guard *guard, struct raft_append_entr
     guard->counters.prefixes_accepted++;
 }
 
-/* R16. What raft_uv does: loses a truncation that it is asked for while a snapshot is being
- * written, and never finishes a snapshot that it is asked for while a truncation is
- * pending. libraft adds to its mark of what is stored when an old write finishes, even
- * if the entries were truncated and received again meanwhile.
- * Why that is wrong: after a restart the log holds entries of a dead leader where acknowledged ones
- * should be; or a node acknowledges what is not on its disk.
- * What the rule does: lets libraft truncate only while nothing at all is being written: a message
- * that would truncate is left out until then, an InstallSnapshot until a truncation is
- * on the disk. FSM.snapshot is refused by guard_snapshot_allowed(), and an
- * asynchronous snapshot that finds a truncation pending when it is encoded in
- * snapshot_put() in guard_io.c. (An InstallSnapshot that arrives while a
- * snapshot of this node's own is encoded or written is left out by libraft itself.)
+/* GUARD_R16_TRUNCATE_SNAPSHOT.
+ * What raft_uv does: loses a truncation that it is asked for while a snapshot is being
+ * written, and never finishes a snapshot that it is asked for while a truncation is pending.
+ * libraft adds to its mark of what is stored when an old write finishes, even if the entries
+ * were truncated and received again meanwhile.
+ * Why that is wrong: after a restart the log holds entries of a dead leader where acknowledged
+ * ones should be; or a node acknowledges what is not on its disk.
+ * What the rule does: lets libraft truncate only while nothing at all is being written: a
+ * message that would truncate is left out until then, an InstallSnapshot until a truncation is
+ * on the disk. FSM.snapshot is refused by guard_snapshot_allowed(), and an asynchronous
+ * snapshot that finds a truncation pending when it is encoded in snapshot_put() in guard_io.c.
+ * (An InstallSnapshot that arrives while a snapshot of this node's own is encoded or written
+ * is left out by libraft itself.)
  * Why that is safe: leaving a message out always is. */
 static bool truncation_may_start(const struct guard *guard)
 {
@@ -83,17 +85,19 @@ static bool truncation_may_start(const struct guard *guard)
             !guard->truncate_pending);
 }
 
-/* R10. What libraft does: takes a configuration into use when it stores the entry, and on
- * truncation of that entry goes back to the last committed one, which it looks for in the
- * log, without a look whether it is still there. After a restart it does not know that the last
+/* GUARD_R10_CONFIG_ROLLBACK_RESTARTS.
+ * What libraft does: takes a configuration into use when it stores the entry, and on
+ * truncation of that entry goes back to the last committed one, which it looks for in the log,
+ * without a look whether it is still there. After a restart it does not know that the last
  * configuration in the log may not be committed, and does not go back at all. It takes
  * uncommitted configurations into snapshots.
- * Why that is wrong: a null pointer is followed; or the node counts votes in a configuration that
- * never was. What the rule does: stops the process, for a restart finds the right configuration in
- * the log: here, where libraft would crash; and in guard_io.c, where a configuration change is
+ * Why that is wrong: a null pointer is followed; or the node counts votes in a configuration
+ * that never was.
+ * What the rule does: stops the process, for a restart finds the right configuration in the
+ * log: here, where libraft would crash; and in guard_io.c, where a configuration change is
  * truncated, as soon as the truncation is on the disk and before the node has acted on
- * anything else. guard_snapshot_allowed() refuses snapshots while a configuration change
- * is not applied. An installed snapshot ends any change that was under way.
+ * anything else. guard_snapshot_allowed() refuses snapshots while a configuration change is
+ * not applied. An installed snapshot ends any change that was under way.
  * Why that is safe: a restart loses nothing, and Raft must stand one at any time. */
 static void check_rollback(const struct guard *guard, raft_index conflict)
 {
@@ -128,9 +132,9 @@ static bool message_append_entries(struct guard *guard, struct raft_append_entri
         check_rollback(guard, conflict);
     }
     last_compared = args->prev_log_index + args->n_entries;
-    /* R1, last part: libraft commits up to the end of its log on a heartbeat, which
-     * may be beyond what was compared; the leader's own commit index is always
-     * within it, so that this only mends what should not happen. */
+    /* R1, last part: libraft commits up to the end of its log on a heartbeat, which may be
+     * beyond what was compared; the leader's own commit index is always within it, so that
+     * this only mends what should not happen. */
     if (guard_has(guard, GUARD_R1_ACK_ONLY_VERIFIED) && args->leader_commit > last_compared) {
         args->leader_commit = last_compared;
     }
@@ -150,11 +154,13 @@ static bool message_install_snapshot(struct guard *guard, const struct raft_inst
     return true;
 }
 
-/* R6. What libraft does: while leadership is being transferred, gives the chosen node its vote even
- * if it has voted in this term already (electionVote()). Why that is wrong: two candidates can win
- * the same term. What the rule does: leaves such a request out. As a last resort, a second vote in
- * a term that reaches set_vote() in guard_io.c ends the process before it is written. Why that is
- * safe: a vote may always be refused. */
+/* GUARD_R6_ONE_VOTE_A_TERM.
+ * What libraft does: while leadership is being transferred, gives the chosen node its vote
+ * even if it has voted in this term already (electionVote()).
+ * Why that is wrong: two candidates can win the same term.
+ * What the rule does: leaves such a request out. As a last resort, a second vote in a term
+ * that reaches set_vote() in guard_io.c ends the process before it is written.
+ * Why that is safe: a vote may always be refused. */
 static bool message_request_vote(struct guard *guard, const struct raft_request_vote *args)
 {
     const struct raft *raft = guard->raft;
@@ -167,26 +173,32 @@ static bool message_request_vote(struct guard *guard, const struct raft_request_
     return true;
 }
 
-/* R3. What libraft does: stands for election while entries that it received, or a snapshot that it
- * installs, are still on their way to its disk, and claims them in its requests for votes. As a
- * candidate it does not take a configuration among them into use.
- * Why that is wrong: it can win with a log that a crash takes away, or in a
- * configuration that the others have left: two leaders in a term.
+/* GUARD_R3_NO_VOTE_UNPERSISTED.
+ * What libraft does: stands for election while entries that it received, or a snapshot that it
+ * installs, are still on their way to its disk, and claims them in its requests for votes. As
+ * a candidate it does not take a configuration among them into use.
+ * Why that is wrong: it can win with a log that a crash takes away, or in a configuration that
+ * the others have left: two leaders in a term.
  * What the rule does: while something is being written, a follower's time-out is postponed
- * (guard.c), a request to take over is left out (here), and no vote is asked for (send() in
- * guard_io.c).
- * Why that is safe: nobody has to stand for election at any given time. */
-static bool message_timeout_now(struct guard *guard)
+ * (guard.c), a request to take over waits (here), and no vote is asked for (io_send() in
+ * guard_io.c; that part is not reached while the other two hold).
+ * Why that is safe: nobody has to stand for election at any given time. libraft looks again at
+ * sender, term and log when the request is handed on; one that waited for longer than the
+ * leader waits is left out. */
+static bool message_timeout_now(struct guard *guard, const struct raft_message *message)
 {
     if (guard_has(guard, GUARD_R3_NO_VOTE_UNPERSISTED) && guard->writes_inflight > 0) {
         guard->counters.votes_held++;
+        guard->takeover = *message;
+        guard->takeover.server_address = ""; /* not looked at */
+        guard->takeover_time = guard->inner->time(guard->inner);
         return false;
     }
     return !guard_has(guard, GUARD_R17_LONE_VOTER_NEW_TERM) || !guard_is_lone_voter(guard->raft);
 }
 
-/* What the leader may take for the match index of server @i once it has processed
- * @result from @from. */
+/* What the leader may take for the match index of server @i once it has processed @result from
+ * @from. */
 static raft_index match_after(const struct raft *raft, unsigned i, raft_id from,
                               const struct raft_append_entries_result *result)
 {
@@ -225,15 +237,18 @@ static raft_index quorum_index(const struct raft *raft, raft_id from,
     return best;
 }
 
-/* R15. What libraft does: when a follower acknowledges, tests for a majority only at the leader's
- * own last stored entry. Why that is wrong: under steady load over a distance the leader has always
- * stored more than anybody has acknowledged, and nothing ever commits. What the rule does: lets
- * libraft test the highest entry that a majority has: it reads r->last_stored for nothing else
- * while it processes an acknowledgement, so that this field holds the index to test meanwhile. Why
- * that is safe: libraft itself still counts the majority at that index.
+/* GUARD_R15_QUORUM_AT_ACK.
+ * What libraft does: when a follower acknowledges, tests for a majority only at the leader's
+ * own last stored entry.
+ * Why that is wrong: under steady load over a distance the leader has always stored more than
+ * anybody has acknowledged, and nothing ever commits.
+ * What the rule does: lets libraft test the highest entry that a majority has: it reads
+ * r->last_stored for nothing else while it processes an acknowledgement, so that this field
+ * holds the index to test meanwhile.
+ * Why that is safe: libraft itself still counts the majority at that index.
  *
- * R2, second part (see guard.c): an entry of an older term is not tested. The index to
- * test is then the commit index, which libraft passes over. */
+ * R2, second part (see guard.c): an entry of an older term is not tested. The index to test is
+ * then the commit index, which libraft passes over. */
 static raft_index index_to_test(struct guard *guard, raft_id from,
                                 const struct raft_append_entries_result *result)
 {
@@ -273,7 +288,7 @@ static bool message_passes(struct guard *guard, struct raft_message *message)
     case RAFT_IO_REQUEST_VOTE:
         return message_request_vote(guard, &message->request_vote);
     case RAFT_IO_TIMEOUT_NOW:
-        return message_timeout_now(guard);
+        return message_timeout_now(guard, message);
     default:
         return true;
     }
@@ -306,4 +321,17 @@ void guard_recv(struct raft_io *inner, struct raft_message *message)
     }
     guard->receiving = false;
     guard_leave(guard);
+}
+
+void guard_recv_takeover(struct guard *guard)
+{
+    struct raft_message message = guard->takeover;
+
+    if (message.type == 0 || guard->writes_inflight > 0 || guard->depth > 0) {
+        return;
+    }
+    guard->takeover.type = 0;
+    if (guard->inner->time(guard->inner) - guard->takeover_time < guard->raft->election_timeout) {
+        guard_recv(guard->inner, &message);
+    }
 }

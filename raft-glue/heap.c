@@ -1,7 +1,6 @@
-/* The wiping allocator: libraft's memory functions over malloc(). Zeroes are written
- * when a block is freed, so that no secret outlives its block, and the block is
- * zero when handed out, so that bytes left by anybody else's free() do not
- * leave the node either. */
+/* The wiping allocator: libraft's memory functions over malloc(). Zeroes are written when a
+ * block is freed, so that no secret outlives its block, and the block is zero when handed out,
+ * so that bytes left by anybody else's free() do not leave the node either. */
 #include "raft-glue/heap.h"
 
 #include <malloc.h>

@@ -95,7 +95,7 @@ static void dispatch_proposal(struct propose *propose, struct proposal *proposal
     struct bytes transaction = {.base = proposal->transaction, .size = proposal->size};
     bool again = proposal->copies > 0;
 
-    if (propose->role.leader_ready) {
+    if (propose->role.leading) {
         if (proposal->queued == NULL && propose_queue_push_own(propose, proposal) == QH_OK) {
             propose->counters.resent += again;
         }
@@ -307,15 +307,19 @@ QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint
 
 void propose_role_changed(struct propose *propose, struct propose_role role, uint64_t now_ms)
 {
-    bool same = role.leader_ready == propose->role.leader_ready &&
-                role.leader == propose->role.leader && role.term == propose->role.term;
+    bool same;
+
+    role.leading = role.leading || role.leader_ready;
+    same = role.leading == propose->role.leading &&
+           role.leader_ready == propose->role.leader_ready && role.leader == propose->role.leader &&
+           role.term == propose->role.term;
 
     propose->now_ms = now_ms;
     if (same) {
         return;
     }
     propose->role = role;
-    if (!role.leader_ready) {
+    if (!role.leading) {
         propose_queue_clear(propose);
     }
     dispatch_all(propose, true);

@@ -93,7 +93,8 @@ QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint
 
 /* What the rest of the node tells it. */
 struct propose_role {
-    bool leader_ready; /* this node leads and its barrier is applied */
+    bool leading;      /* this node leads: what arrives waits for it to be ready */
+    bool leader_ready; /* and its barrier is applied: entries may be appended */
     uint64_t leader;   /* the other node that leads, 0 if unknown or it is this one */
     uint64_t term;
 };

@@ -71,8 +71,7 @@ void propose_forwarded(struct propose *propose, uint64_t from, struct bytes tran
         return; /* the peer checked it too: nothing of ours would be sent so */
     }
     item = NULL;
-    if (propose->role.leader_ready &&
-        propose->queue_size + transaction.size <= PROPOSE_QUEUE_SIZE_MAX) {
+    if (propose->role.leading && propose->queue_size + transaction.size <= PROPOSE_QUEUE_SIZE_MAX) {
         item = calloc(1, sizeof *item);
     }
     if (item != NULL) {
@@ -168,6 +167,7 @@ static void remove_appended(struct propose *propose, unsigned count)
 
         if (item->own != NULL) {
             item->own->copies++;
+            item->own->state = PROPOSAL_SENT;
         } else {
             note_waiter(propose, item->from);
         }

@@ -21,6 +21,7 @@ void replica_log_changed(void *data)
     struct replica *replica = data;
     const struct guard_role *role = &replica->guard.role;
     struct propose_role propose_role = {
+        .leading = role->state == RAFT_LEADER,
         .leader_ready = guard_leader_ready(&replica->guard),
         .leader = role->state == RAFT_FOLLOWER ? role->leader : 0,
         .term = role->term,

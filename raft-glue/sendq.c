@@ -29,15 +29,15 @@ void sendq_done_init(struct sendq_done *done)
 
 void sendq_done_run(struct sendq_done *done)
 {
-    while (done->first != NULL) {
-        struct sendq_item *item = done->first;
+    struct sendq_item *item = done->first;
 
-        done->first = item->next;
-        if (done->first == NULL) {
-            done->last = &done->first;
-        }
+    sendq_done_init(done);
+    while (item != NULL) {
+        struct sendq_item *next = item->next;
+
         item->cb(item->data, item->status);
         free(item);
+        item = next;
     }
 }
 

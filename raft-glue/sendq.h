@@ -27,7 +27,8 @@ struct sendq_done {
 };
 void sendq_done_init(struct sendq_done *done);
 
-/* Call back for each frame on the list, and for those that callbacks add. */
+/* Call back for each frame that is on the list now; what callbacks add is left for
+ * the next time, or a chain of them would keep the loop from everything else. */
 void sendq_done_run(struct sendq_done *done);
 
 struct sendq {

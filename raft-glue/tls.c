@@ -23,7 +23,8 @@ void tls_error_text(const SSL *ssl, char *ret_text, size_t room)
     long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
     /* Of a handshake the last error is the general one, of a file the first is the cause. */
     unsigned long error = ssl != NULL ? ERR_peek_last_error() : ERR_peek_error();
-    const char *reason = ERR_reason_error_string(error);
+    const char *reason =
+        ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
 
     ERR_clear_error();
     if (reason == NULL) {

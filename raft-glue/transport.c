@@ -81,13 +81,25 @@ static enum log_level level_of(const struct conn *conn)
     }
 }
 
+static const char *what_happened(const struct conn *conn)
+{
+    if (conn->told) {
+        return "refused by a peer";
+    }
+    if (conn->refused) {
+        return "refused a peer";
+    }
+    if (conn->was_up) {
+        return conn->dialled ? "lost the connection to a peer" : "lost a peer's connection";
+    }
+    if (conn->dialled) {
+        return "no connection to a peer";
+    }
+    return conn->name[0] != '\0' ? "no greeting from a peer" : "refused a connection";
+}
+
 void peers_explain(struct transport *transport, const struct conn *conn, const char *who)
 {
-    const char *what = conn->told      ? "refused by a peer"
-                       : conn->dialled ? "no connection to a peer"
-                       : conn->was_up  ? "lost a peer's connection"
-                       : conn->name[0] ? "refused a peer"
-                                       : "refused a connection";
     struct peers_note note = {.dialled = conn->dialled, .told = conn->told, .status = conn->status};
     char line[1024];
 
@@ -97,7 +109,7 @@ void peers_explain(struct transport *transport, const struct conn *conn, const c
     }
     transport->notes[transport->note_next] = note;
     transport->note_next = (transport->note_next + 1) % PEERS_NOTES_MAX;
-    (void)snprintf(line, sizeof line, "%s: %s (%s) peer=%s address=%s; %s", what,
+    (void)snprintf(line, sizeof line, "%s: %s (%s) peer=%s address=%s; %s", what_happened(conn),
                    err_message(conn->status), conn->detail, who, conn->address, advice(conn));
     switch (level_of(conn)) {
     case LOG_LEVEL_ERROR:
@@ -182,8 +194,10 @@ static void on_check(uv_check_t *check)
     struct transport *transport = check->data;
 
     sendq_done_run(&transport->env.done);
-    (void)uv_idle_stop(&transport->idle);
-    (void)uv_check_stop(&transport->check);
+    if (transport->env.done.first == NULL) {
+        (void)uv_idle_stop(&transport->idle);
+        (void)uv_check_stop(&transport->check);
+    }
 }
 
 static void done_due(struct conn_env *env)
@@ -210,7 +224,9 @@ static void on_check_closed(uv_handle_t *handle)
     void (*closed)(void *data) = transport->closed;
     void *data = transport->closed_data;
 
-    sendq_done_run(&transport->env.done);
+    while (transport->env.done.first != NULL) {
+        sendq_done_run(&transport->env.done);
+    }
     transport_free(transport);
     if (closed != NULL) {
         closed(data);
@@ -253,6 +269,7 @@ static void copy_config(struct transport *transport, const struct transport_conf
     transport->env.handshake_ms = TRANSPORT_HANDSHAKE_MS;
     transport->env.idle_ms = config->idle_ms;
     transport->env.user_timeout_ms = config->user_timeout_ms;
+    transport->env.key_records = CONN_KEY_RECORDS;
     sendq_done_init(&transport->env.done);
 }
 

@@ -1,5 +1,5 @@
-/* Pins libraft: at compile time by the layout of what the guard reads and writes in it, at start by
- * the build id of the library that was loaded. */
+/* Pins libraft: at compile time by the layout of what the guard reads and writes in it, at
+ * start by the build id of the library that was loaded. */
 #include "raft-glue/version.h"
 
 #include <elf.h>
@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "config.h"
 
-/* Every field that the guard and the glue beside it touch. Another layout means
- * another libraft, whose behaviour is not known (doc/raft-guard.md says how to add one). */
+/* Every field that the guard and the glue beside it touch. Another layout means another
+ * libraft, whose behaviour is not known (doc/raft-guard.md says how to add one). */
 #if defined(__x86_64__) && defined(__LP64__)
 #define FIELD_AT(type, field, offset)                        \
     _Static_assert(offsetof(struct type, field) == (offset), \
@@ -31,6 +31,7 @@ FIELD_AT(raft, log, 64);
 FIELD_AT(raft, configuration, 136);
 FIELD_AT(raft, configuration_index, 152);
 FIELD_AT(raft, configuration_uncommitted_index, 160);
+FIELD_AT(raft, election_timeout, 168);
 FIELD_AT(raft, commit_index, 184);
 FIELD_AT(raft, last_applied, 192);
 FIELD_AT(raft, last_stored, 200);
@@ -39,15 +40,23 @@ FIELD_AT(raft, follower_state.randomized_election_timeout, 216);
 FIELD_AT(raft, follower_state.current_leader.id, 224);
 FIELD_AT(raft, follower_state.current_leader.address, 232);
 FIELD_AT(raft, leader_state.progress, 216);
+FIELD_AT(raft, leader_state.change, 224);
+FIELD_AT(raft, leader_state.promotee_id, 232);
 FIELD_AT(raft, election_timer_start, 280);
 FIELD_AT(raft, transfer, 288);
 FIELD_AT(raft, snapshot.pending, 304);
+FIELD_AT(raft, snapshot.put, 360);
 FIELD_AT(raft, errmsg, 384);
+FIELD_AT(raft_log, entries, 0);
+FIELD_AT(raft_log, size, 8);
 FIELD_AT(raft_log, front, 16);
+FIELD_AT(raft_log, back, 24);
 FIELD_AT(raft_log, offset, 32);
 FIELD_AT(raft_log, snapshot.last_index, 56);
 FIELD_AT(raft_log, snapshot.last_term, 64);
+FIELD_AT(raft_progress, state, 0);
 FIELD_AT(raft_progress, match_index, 16);
+FIELD_AT(raft_progress, recent_recv, 48);
 FIELD_AT(raft_transfer, id, 8);
 #endif
 

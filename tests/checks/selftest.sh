@@ -151,6 +151,8 @@ check_docs() {
     must_fail docs 'a dead link' 'links to doc/none.md'
     plant HACKING.md 'Run `scripts/none --all`.'
     must_fail docs 'a path that is not there' 'names scripts/none'
+    plant HACKING.md 'The module `src/base/base` and any `src/base/*.c`.'
+    must_pass docs 'a module by its name'
     make_tree
     rm "$work/tree/doc/architecture.md"
     must_fail docs 'a missing document' 'architecture.md: missing'

@@ -69,6 +69,14 @@ void rig_turn(struct rig *rig, const char *condition, const char *file, int line
 
 /* ---- Callbacks. */
 
+static void run_hook(struct rig_node *node, enum rig_event event)
+{
+    if (node->hook_event == event) {
+        node->hook_event = RIG_NONE;
+        node->hook(node);
+    }
+}
+
 static void node_hello(void *data, struct transport_hello *ret_hello)
 {
     const struct rig_node *node = data;
@@ -82,6 +90,7 @@ static enum qh_err node_check(void *data, const struct transport_hello *hello)
 
     node->heard = *hello;
     node->checks++;
+    run_hook(node, RIG_CHECK);
     return node->check_answer;
 }
 
@@ -103,6 +112,7 @@ static enum qh_err node_frame(void *data, enum transport_channel channel, uint64
     for (size_t i = 0; i < body.size; i++) {
         node->sum += body.base[i];
     }
+    run_hook(node, RIG_FRAME);
     return node->frame_answer;
 }
 
@@ -115,6 +125,7 @@ static void node_outbound(void *data, enum transport_channel channel, uint64_t p
     } else {
         node->down[channel][peer]++;
     }
+    run_hook(node, up ? RIG_UP : RIG_DOWN);
 }
 
 static void node_inbound(void *data, enum transport_channel channel, uint64_t peer, bool up,
@@ -129,6 +140,7 @@ static void node_inbound(void *data, enum transport_channel channel, uint64_t pe
         node->in_down[channel][peer]++;
         node->gone[channel][peer] += gone;
     }
+    run_hook(node, up ? RIG_IN_UP : RIG_IN_DOWN);
 }
 
 /* ---- Nodes. */

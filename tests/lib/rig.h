@@ -14,6 +14,9 @@
 #define RIG_NODES 3u
 #define RIG_PATIENCE_MS 20000u /* then a wait fails */
 
+/* What a node is told. */
+enum rig_event { RIG_NONE, RIG_CHECK, RIG_FRAME, RIG_UP, RIG_DOWN, RIG_IN_UP, RIG_IN_DOWN };
+
 struct rig_node {
     struct rig *rig;
     struct transport *transport; /* NULL: not started or closed */
@@ -33,6 +36,8 @@ struct rig_node {
     uint64_t sum;                          /* of all bytes of the last frame */
     bool disordered; /* a frame's u32 was not the last one's of its channel plus 1 */
     bool closed;
+    enum rig_event hook_event;
+    void (*hook)(struct rig_node *node); /* called once, inside that callback */
 };
 
 struct rig {

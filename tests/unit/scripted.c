@@ -1,5 +1,5 @@
-/* The scripted server. Memory of libraft is kept in a list, so that a wrong free()
- * is counted instead of crashing, and what a longjmp() leaves is not lost. */
+/* The scripted server. Memory of libraft is kept in a list, so that a wrong free() is counted
+ * instead of crashing, and what a longjmp() leaves is not lost. */
 #include "tests/unit/scripted.h"
 
 #include <stdio.h>
@@ -499,9 +499,12 @@ static int fsm_finalize(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 
 static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 {
-    (void)fsm;
-    raft_free(buf->base);
-    return 0;
+    int status = take_fault(fsm->data, &((struct scripted *)fsm->data)->fail_restore);
+
+    if (status == 0) {
+        raft_free(buf->base);
+    }
+    return status;
 }
 
 /* Callbacks of the guard */

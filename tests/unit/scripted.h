@@ -1,5 +1,5 @@
-/* A libraft server on a scripted raft_io, for the guard's tests: the real
- * library and guard; disk and network are lists that the test works off by hand. */
+/* A libraft server on a scripted raft_io, for the guard's tests: the real library and guard;
+ * disk and network are lists that the test works off by hand. */
 #ifndef QH_TESTS_UNIT_SCRIPTED_H
 #define QH_TESTS_UNIT_SCRIPTED_H
 
@@ -72,7 +72,8 @@ struct scripted {
     struct scripted_entry applied[SCRIPTED_LIST_MAX];
     unsigned applied_count;
     /* Faults: the next call of that kind fails with this status. */
-    int fail_append, fail_term, fail_vote, fail_truncate, fail_put, fail_send, fail_apply;
+    int fail_append, fail_term, fail_vote, fail_truncate, fail_put, fail_send, fail_apply,
+        fail_restore;
     /* What was seen. */
     unsigned votes_twice; /* two votes in a term */
     unsigned bad_sends;   /* to nobody */

@@ -1,5 +1,5 @@
-/* The guard's life cycle: what it tells and when, the barrier, fast fail-over, a lone voter, and
- * that without rules nothing is changed. */
+/* The guard's life cycle: what it tells and when, the barrier, fast fail-over, a lone voter,
+ * and that without rules nothing is changed. */
 #include "raft-glue/guard.h"
 
 #include <stdlib.h>

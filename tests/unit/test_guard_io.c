@@ -1,5 +1,5 @@
-/* The guard's rules on what libraft sends and writes, each shown both ways: without it
- * the real library does the harm, with it it does not. */
+/* The guard's rules on what libraft sends and writes, each shown both ways: without it the
+ * real library does the harm, with it it does not. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,8 +119,8 @@ static void fail_disk_step(struct scripted *node)
     scripted_disk_step(node, RAFT_NOSPACE);
 }
 
-/* The leader sends a command at index 3, its own write of it fails, and it takes another command.
- * Are there two different entries with the same index and term? */
+/* The leader sends a command at index 3, its own write of it fails, and it takes another
+ * command. Are there two different entries with the same index and term? */
 static bool reuses_an_index(unsigned rules)
 {
     const struct scripted_message *first;
@@ -222,6 +222,27 @@ START_TEST(r4_a_snapshot_that_fails_late_ends_the_process)
     install(&a);
     ck_assert(scripted_dies(&a, fail_disk_step));
     ck_assert_ptr_nonnull(strstr(a.why, "writing a snapshot to the disk failed"));
+}
+END_TEST
+
+static void fail_restoring(struct scripted *node)
+{
+    node->fail_restore = RAFT_MALFORMED;
+    scripted_disk_step(node, 0);
+}
+
+START_TEST(r4_a_snapshot_that_cannot_be_restored_ends_the_process)
+{
+    start(&a, 1, WITHOUT(GUARD_R4_DISK_ERROR_STOPS), NULL, 0);
+    install(&a);
+    ck_assert(!scripted_dies(&a, fail_restoring));
+    ck_assert_uint_eq(a.raft.log.snapshot.last_index, 10);
+    ck_assert_uint_eq(a.raft.last_applied, 1); /* and nothing in between is left to apply */
+
+    start(&a, 1, GUARD_RULES_ALL, NULL, 0);
+    install(&a);
+    ck_assert(scripted_dies(&a, fail_restoring));
+    ck_assert_ptr_nonnull(strstr(a.why, "cannot be restored"));
 }
 END_TEST
 
@@ -388,6 +409,7 @@ int main(void)
     tcase_add_loop_test(tcase, r4_every_disk_operation_that_fails_ends_the_process, 0,
                         (int)(sizeof faults / sizeof faults[0]));
     tcase_add_test(tcase, r4_a_snapshot_that_fails_late_ends_the_process);
+    tcase_add_test(tcase, r4_a_snapshot_that_cannot_be_restored_ends_the_process);
     tcase_add_test(tcase, r4_without_the_rule_a_node_turns_itself_off_silently);
     tcase_add_test(tcase, r4_a_library_that_turns_itself_off_ends_the_process);
     tcase_add_test(tcase, r5_an_answer_that_cannot_be_sent_frees_nothing_twice);

@@ -1,5 +1,5 @@
-/* The guard's rules on what libraft receives. Each is shown both ways: without it
- * the real library does the harm, with it it does not. */
+/* The guard's rules on what libraft receives. Each is shown both ways: without it the real
+ * library does the harm, with it it does not. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -41,8 +41,8 @@ static bool ends_well(void (*body)(void))
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* R2: figure 8 of the Raft paper. An entry of term 1 is on a majority, which does not
- * make it safe: a server with a later entry at its place may still win. */
+/* R2: figure 8 of the Raft paper. An entry of term 1 is on a majority, which does not make it
+ * safe: a server with a later entry at its place may still win. */
 static bool commits_an_older_term_by_counting(unsigned rules)
 {
     start_with(rules, 1, (const char *const[]){"old"}, 1);
@@ -171,8 +171,21 @@ START_TEST(r3_a_request_to_take_over_waits_for_the_disk)
     ck_assert(!takes_over_with_unwritten_entries(GUARD_RULES_ALL));
     ck_assert_uint_eq(a.guard.counters.votes_held, 1);
     scripted_disk_all(&a);
-    scripted_timeout_now(
-        &a, 2, (struct raft_timeout_now){.term = 2, .last_log_index = 2, .last_log_term = 2});
+    ck_assert_int_eq(a.raft.state, RAFT_CANDIDATE);
+    ck_assert_uint_eq(a.raft.current_term, 3);
+}
+END_TEST
+
+START_TEST(r3_a_request_to_take_over_does_not_wait_longer_than_the_leader)
+{
+    ck_assert(!takes_over_with_unwritten_entries(GUARD_RULES_ALL));
+    a.now += a.raft.election_timeout;
+    scripted_disk_all(&a);
+    ck_assert_int_eq(a.raft.state, RAFT_FOLLOWER);
+
+    ck_assert(!takes_over_with_unwritten_entries(GUARD_RULES_ALL));
+    a.now += a.raft.election_timeout - 1;
+    scripted_disk_all(&a);
     ck_assert_int_eq(a.raft.state, RAFT_CANDIDATE);
 }
 END_TEST
@@ -595,8 +608,8 @@ START_TEST(r16_a_snapshot_from_the_leader_waits_for_a_truncation)
 }
 END_TEST
 
-/* An entry is written, truncated, and received again, all before the first write
- * is done: libraft then takes that write for the last one. */
+/* An entry is written, truncated, and received again, all before the first write is done:
+ * libraft then takes that write for the last one. */
 static bool acknowledges_before_the_disk(unsigned rules)
 {
     start_with(rules, 1, (const char *const[]){"kept"}, 1);
@@ -644,6 +657,7 @@ int main(void)
     tcase_add_test(tcase, r15_of_five_voters_the_third_highest_counts);
     tcase_add_test(tcase, r3_no_vote_is_asked_for_while_entries_are_being_written);
     tcase_add_test(tcase, r3_a_request_to_take_over_waits_for_the_disk);
+    tcase_add_test(tcase, r3_a_request_to_take_over_does_not_wait_longer_than_the_leader);
     tcase_add_test(tcase, r3_no_vote_is_asked_for_while_a_snapshot_is_installed);
     tcase_add_test(tcase, r6_the_target_of_a_transfer_gets_no_second_vote);
     tcase_add_test(tcase, r6_the_target_of_a_transfer_gets_the_first_vote_of_a_term);

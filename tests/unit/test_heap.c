@@ -1,5 +1,5 @@
-/* The allocator of libraft: what was in a freed block is never seen again, neither in
- * the next block nor in a file that libraft writes. */
+/* The allocator of libraft: what was in a freed block is never seen again, neither in the next
+ * block nor in a file that libraft writes. */
 #include "raft-glue/heap.h"
 
 #include <dirent.h>
@@ -48,10 +48,10 @@ static bool has_marker(const uint8_t *bytes, size_t size)
     return false;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t size)
+static bool is_all(uint8_t value, const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != 0) {
+        if (bytes[i] != value) {
             return false;
         }
     }
@@ -72,12 +72,12 @@ START_TEST(a_block_is_zero_even_if_somebody_else_freed_it_full)
         free(dirty);
         block = raft_malloc(size);
         ck_assert_ptr_nonnull(block);
-        ck_assert(is_zero(block, size));
+        ck_assert(is_all(0, block, size));
         memset(block, MARKER, size);
         raft_free(block);
         block = raft_calloc(1, size);
         ck_assert_ptr_nonnull(block);
-        ck_assert(is_zero(block, size));
+        ck_assert(is_all(0, block, size));
         raft_free(block);
     }
 }
@@ -127,10 +127,8 @@ START_TEST(a_block_that_grows_keeps_its_content_has_a_zero_tail_and_leaves_nothi
     memset(block, MARKER, size);
     block = raft_realloc(block, 3 * size);
     ck_assert_ptr_nonnull(block);
-    for (size_t i = 0; i < size; i++) {
-        ck_assert_uint_eq(block[i], MARKER);
-    }
-    ck_assert(is_zero(block + size, 2 * size));
+    ck_assert(is_all(MARKER, block, size));
+    ck_assert(is_all(0, block + size, 2 * size));
     next = malloc(size);
     ck_assert_ptr_nonnull(next);
     ck_assert(!has_marker(next, size));
@@ -147,12 +145,11 @@ START_TEST(a_block_that_shrinks_keeps_the_front_and_leaves_nothing)
     heap_install();
     block = raft_realloc(NULL, 4096);
     ck_assert_ptr_nonnull(block);
-    ck_assert(is_zero(block, 4096));
+    ck_assert(is_all(0, block, 4096));
     memset(block, MARKER, 4096);
     block = raft_realloc(block, 16);
     ck_assert_ptr_nonnull(block);
-    ck_assert_uint_eq(block[0], MARKER);
-    ck_assert_uint_eq(block[15], MARKER);
+    ck_assert(is_all(MARKER, block, 16));
     next = malloc(4096);
     ck_assert_ptr_nonnull(next);
     ck_assert(!has_marker(next, 4096));
@@ -169,7 +166,7 @@ START_TEST(an_aligned_block_is_aligned_and_zero)
 
         ck_assert_ptr_nonnull(block);
         ck_assert_uint_eq((uintptr_t)block % 4096, 0);
-        ck_assert(is_zero(block, 8192));
+        ck_assert(is_all(0, block, 8192));
         memset(block, MARKER, 8192);
         raft_aligned_free(4096, block);
     }
@@ -192,9 +189,9 @@ START_TEST(nothing_can_be_freed_and_the_allocator_installed_twice)
 }
 END_TEST
 
-/* Through the real library: the bytes that pad a configuration are never set. (Nor
- * are the eight bytes of a barrier's entry, nor parts of the headers that raft_uv
- * sends to peers, which is not used here.) */
+/* Through the real library: the bytes that pad a configuration are never set. (Nor are the
+ * eight bytes of a barrier's entry, nor parts of the headers that raft_uv sends to peers,
+ * which is not used here.) */
 
 static int transport_init(struct raft_uv_transport *transport, raft_id id, const char *address)
 {

@@ -186,7 +186,7 @@ static void follow(uint64_t leader, uint64_t term, uint64_t now_ms)
 
 static void lead(uint64_t term, uint64_t now_ms)
 {
-    struct propose_role role = {.leader_ready = true, .term = term};
+    struct propose_role role = {.leading = true, .leader_ready = true, .term = term};
 
     propose_role_changed(world.propose, role, now_ms);
 }
@@ -418,7 +418,7 @@ START_TEST(a_copy_that_beats_the_fence_is_the_answer)
     delete_key("k");
     apply_sent(1);
     ck_assert_uint_eq(world.callbacks, 1);
-    ck_assert_int_eq(world.last.outcome, PROPOSE_APPLIED);
+    ck_assert_int_eq(world.last.outcome, PROPOSE_DUPLICATE);
     apply_sent(2);
     ck_assert_uint_eq(world.callbacks, 1);
     ck_assert(store_get(world.store, text("k"), &record));
@@ -520,6 +520,26 @@ START_TEST(a_peer_is_told_when_what_it_forwarded_is_committed)
     ck_assert_uint_eq(world.told, 1);
     propose_deliver(world.propose);
     ck_assert_uint_eq(world.told, 1);
+    release(encoded);
+}
+END_TEST
+
+START_TEST(a_leader_that_is_not_ready_keeps_what_arrives_until_it_is)
+{
+    struct propose_role role = {.leading = true, .term = 1};
+    struct bytes encoded = make_put(1, "a", false);
+
+    propose_role_changed(world.propose, role, 0);
+    propose_forwarded(world.propose, 3, encoded);
+    ck_assert_int_eq(submit_put(2, "b", false, 0, 1000), QH_OK);
+    ck_assert_uint_eq(world.rejected, 0);
+    ck_assert_uint_eq(world.entry_count, 0);
+    lead(1, 10);
+    ck_assert_uint_eq(world.entry_count, 1);
+    ck_assert_uint_eq(propose_counters(world.propose)->appended_transactions, 2);
+    propose_written(world.propose);
+    propose_tick(world.propose, 20);
+    ck_assert_uint_eq(world.entry_count, 1); /* and not once more */
     release(encoded);
 }
 END_TEST
@@ -650,6 +670,7 @@ static void add_leader_tests(TCase *tcase)
                    lost_leadership_sends_what_was_in_the_log_and_in_the_queue_to_the_new_leader);
     tcase_add_test(tcase, a_forwarded_transaction_is_appended_by_a_leader_and_rejected_by_others);
     tcase_add_test(tcase, a_peer_is_told_when_what_it_forwarded_is_committed);
+    tcase_add_test(tcase, a_leader_that_is_not_ready_keeps_what_arrives_until_it_is);
     tcase_add_test(tcase, forwarded_transactions_that_wait_are_rejected_when_leadership_ends);
 }
 

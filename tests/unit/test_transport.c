@@ -1,6 +1,8 @@
 /* Two and three transports that talk over loopback: frames, queues, callbacks, the end. */
 #include "raft-glue/transport.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,6 +165,75 @@ START_TEST(the_callback_comes_once_and_later)
     ck_assert_uint_eq(all_calls(), 100);
     ck_assert_uint_eq(rig.nodes[1].frame_bytes, 1000);
     ck_assert_uint_eq(rig.nodes[1].sum, 100 + 2 * (1 + 2 + 3));
+}
+END_TEST
+
+/* A callback that sends the next frame. */
+static void on_sent_send_again(void *data, enum qh_err status)
+{
+    unsigned *left = data;
+    const uint8_t byte = 1;
+    const struct bytes piece = {.base = &byte, .size = 1};
+
+    ck_assert_int_eq(status, QH_OK);
+    if (*left > 0) {
+        --*left;
+        ck_assert_int_eq(transport_send(rig.nodes[0].transport, TRANSPORT_RPC, 2, piece, NULL, 0,
+                                        on_sent_send_again, left),
+                         QH_OK);
+    }
+}
+
+START_TEST(callbacks_that_send_do_not_hold_up_the_loop)
+{
+    unsigned left = 1000, most;
+
+    on_sent_send_again(&left, QH_OK);
+    most = left;
+    (void)uv_run(&rig.loop, UV_RUN_NOWAIT);
+    ck_assert_uint_ge(left + 2, most);
+    RIG_WAIT(&rig, rig.nodes[1].frames[TRANSPORT_RPC] == 1000);
+    ck_assert_uint_eq(left, 0);
+}
+END_TEST
+
+START_TEST(the_key_changes_after_so_many_records)
+{
+    const struct conn *conn = conn_to(0, 1, TRANSPORT_RAFT);
+
+    rig.nodes[0].transport->env.key_records = 10;
+    for (uint32_t i = 1; i <= 995; i++) {
+        rig_send(&rig, 0, TRANSPORT_RAFT, 1, i, 100);
+    }
+    RIG_WAIT(&rig, rig.nodes[1].frames[TRANSPORT_RAFT] == 995);
+    ck_assert(!rig.nodes[1].disordered);
+    ck_assert_uint_ge(conn->key_updates, 99);
+    ck_assert_uint_eq(rig.nodes[0].down[TRANSPORT_RAFT][2], 0);
+}
+END_TEST
+
+static int option_of(const struct conn *conn, int level, int name)
+{
+    uv_os_fd_t fd = -1;
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    ck_assert_int_eq(uv_fileno((const uv_handle_t *)&conn->tcp, &fd), 0);
+    ck_assert_int_eq(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+START_TEST(both_ends_notice_a_host_that_vanished)
+{
+    const struct conn *ends[] = {conn_to(0, 1, TRANSPORT_RAFT), rig.nodes[0].transport->inbound};
+
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(option_of(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT), 3000);
+        ck_assert_int_eq(option_of(ends[i], IPPROTO_TCP, TCP_NODELAY), 1);
+        ck_assert_int_eq(option_of(ends[i], SOL_SOCKET, SO_KEEPALIVE), 1);
+        ck_assert_int_eq(option_of(ends[i], IPPROTO_TCP, TCP_KEEPIDLE), 1);
+        ck_assert_int_eq(option_of(ends[i], IPPROTO_TCP, TCP_KEEPINTVL), 1);
+    }
 }
 END_TEST
 
@@ -342,6 +413,70 @@ START_TEST(an_error_of_the_frame_callback_closes_the_connection)
 }
 END_TEST
 
+/* ---- The caller acts inside of callbacks. */
+
+static void on_node_closed(void *data)
+{
+    struct rig_node *node = data;
+
+    node->closed = true;
+}
+
+static void close_inside(struct rig_node *node)
+{
+    transport_close(node->transport, on_node_closed, node);
+    node->transport = NULL;
+}
+
+static void remove_inside(struct rig_node *node)
+{
+    transport_peer_remove(node->transport, 3 - node->id);
+}
+
+static void move_inside(struct rig_node *node)
+{
+    ck_assert_int_eq(transport_peer_set(node->transport, 3 - node->id,
+                                        rig_name((unsigned)(2 - node->id)), "127.0.0.2", 1),
+                     QH_OK);
+}
+
+static void (*const hooks[])(struct rig_node *node) = {close_inside, remove_inside, move_inside};
+#define HOOKS 3
+
+/* Everything that can happen between two nodes happens; all that is asked is
+ * that it ends well. _i: which node, event and act. */
+START_TEST(a_callback_may_close_remove_or_move)
+{
+    struct rig_node *node = &rig.nodes[_i % 2];
+    struct rig_node *other = &rig.nodes[1 - _i % 2];
+
+    rig_start(&rig, 1);
+    node->hook_event = (enum rig_event)(RIG_CHECK + _i / 2 % 6);
+    node->hook = hooks[_i / 2 / 6];
+    rig_introduce(&rig, 0, 1);
+    rig_introduce(&rig, 1, 0);
+    while (node->hook_event != RIG_NONE) {
+        uint32_t number = 1;
+        struct bytes body = {.base = (uint8_t *)&number, .size = sizeof number};
+
+        (void)uv_run(&rig.loop, UV_RUN_ONCE);
+        if (transport_connected(other->transport, TRANSPORT_RPC, node->id) &&
+            transport_connected(other->transport, TRANSPORT_RAFT, node->id) &&
+            transport_send(other->transport, TRANSPORT_RPC, node->id, body, NULL, 0, NULL, NULL) ==
+                QH_OK &&
+            (node->hook_event == RIG_DOWN || node->hook_event == RIG_IN_DOWN)) {
+            transport_peer_remove(other->transport, node->id);
+        }
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        (void)uv_run(&rig.loop, UV_RUN_ONCE);
+    }
+    if (node->transport == NULL) {
+        RIG_WAIT(&rig, node->closed);
+    }
+}
+END_TEST
+
 static void open_alone(void)
 {
     memset(calls, 0, sizeof calls);
@@ -447,6 +582,9 @@ int main(void)
     tcase_add_test(tcase, frames_of_all_sizes_keep_their_order);
     tcase_add_test(tcase, a_frame_is_handed_to_the_kernel_before_send_returns);
     tcase_add_test(tcase, the_callback_comes_once_and_later);
+    tcase_add_test(tcase, callbacks_that_send_do_not_hold_up_the_loop);
+    tcase_add_test(tcase, the_key_changes_after_so_many_records);
+    tcase_add_test(tcase, both_ends_notice_a_host_that_vanished);
     tcase_add_test(tcase, the_loop_sleeps_when_no_callback_is_due);
     tcase_add_test(tcase, a_large_frame_needs_little_memory_at_the_sender);
     tcase_add_test(tcase, a_paused_receiver_fills_the_senders_queue_and_nothing_is_lost);
@@ -460,6 +598,7 @@ int main(void)
 
     tcase = tcase_create("alone");
     tcase_add_checked_fixture(tcase, open_alone, close_rig);
+    tcase_add_loop_test(tcase, a_callback_may_close_remove_or_move, 0, 2 * 6 * HOOKS);
     tcase_add_test(tcase, a_transport_closes_before_it_ever_connected);
     tcase_add_test(tcase, a_transport_that_is_closing_takes_no_peer);
     tcase_add_test(tcase, sixteen_peers_are_kept_and_no_more);

@@ -86,7 +86,7 @@ static char *find_id(char *content, size_t size)
     for (size_t i = 0; i < id_size; i++) {
         unsigned value = 0;
 
-        ck_assert_int_eq(sscanf(RAFT_BUILD_ID + 2 * i, "%2x", &value), 1);
+        ck_assert_int_eq(sscanf(&RAFT_BUILD_ID[2 * i], "%2x", &value), 1);
         id[i] = (char)value;
     }
     return memmem(content, size, id, id_size);
