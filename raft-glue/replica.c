@@ -317,6 +317,10 @@ void replica_status(const struct replica *replica, struct replica_status *ret_st
         .commit_index = raft->commit_index,
         .applied_index = raft->last_applied,
         .revision = store_revision(replica->fsm.store),
+        .record_count = store_record_count(replica->fsm.store),
+        .data_size = store_data_size(replica->fsm.store),
+        .snapshots = replica->fsm.snapshots_taken,
+        .snapshotting = replica->fsm.view != NULL,
     };
 
     for (unsigned i = 0; i < raft->configuration.n && i < NODES_MAX; i++) {

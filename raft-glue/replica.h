@@ -100,6 +100,9 @@ struct replica_status {
     uint64_t id, generation, term, leader;
     bool leading, ready; /* ready: leading and the barrier applied */
     uint64_t last_index, commit_index, applied_index, revision;
+    uint64_t record_count, data_size; /* of the store; size in bytes */
+    uint64_t snapshots;               /* begun since the start */
+    bool snapshotting;                /* one is being encoded or written */
     unsigned peer_count;
     struct replica_peer_status peers[NODES_MAX];
 };

@@ -24,14 +24,22 @@ struct node {
  *   status                       status name=value ...
  *   load SECONDS OUTSTANDING SIZE
  *       load commits=N seconds=S rate=R p50_us=.. p99_us=.. max_us=.. failed=..
+ *   fill COUNT OUTSTANDING SIZE  writes COUNT records, then answers as load does
  *   add ID NAME | remove ID | transfer ID      (ID: decimal server id)
  *       add ID RESULT and so on
  *   address NAME HOST PORT       address NAME RESULT
  *   stop                         the process hands over leadership and exits */
 int node_control_listen(struct node *node);
 
-/* Run a load of @outstanding proposals for @seconds, then call @done with the line. */
-void node_load_start(struct node *node, unsigned seconds, unsigned outstanding, unsigned size,
+/* Run a load of @outstanding proposals for @seconds, or until @fill_count records with keys of
+ * their own are written if that is not 0; then call @done with the line. */
+struct node_load_options {
+    unsigned seconds;
+    unsigned outstanding;
+    unsigned size;
+    uint64_t fill_count;
+};
+void node_load_start(struct node *node, struct node_load_options options,
                      void (*done)(void *data, const char *line), void *data);
 
 /* The bytes that a value of request @id has: they can be checked later. */

@@ -178,10 +178,12 @@ static void do_status(struct session *session)
     used = snprintf(text, sizeof text,
                     "id=%" PRIu64 " leader=%" PRIu64 " leading=%d ready=%d term=%" PRIu64
                     " generation=%" PRIu64 " last=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
-                    " revision=%" PRIu64 " members=%u",
+                    " revision=%" PRIu64 " records=%" PRIu64 " data=%" PRIu64 " snapshots=%" PRIu64
+                    " snapshotting=%d members=%u",
                     status.id, status.leading ? status.id : status.leader, status.leading,
                     status.ready, status.term, status.generation, status.last_index,
-                    status.commit_index, status.applied_index, status.revision, status.peer_count);
+                    status.commit_index, status.applied_index, status.revision, status.record_count,
+                    status.data_size, status.snapshots, status.snapshotting, status.peer_count);
     for (unsigned i = 0; i < status.peer_count && used > 0 && (size_t)used < sizeof text; i++) {
         used += snprintf(text + used, sizeof text - (size_t)used, " %s:%s:%s:%" PRIu64,
                          status.peers[i].name, status.peers[i].voter ? "voter" : "spare",
@@ -240,13 +242,20 @@ static void on_loaded(void *data, const char *line)
 
 static void do_load(struct session *session, char **words)
 {
+    struct node_load_options options;
+
     if (words[1] == NULL || words[2] == NULL || words[3] == NULL) {
-        answer(session, "error", "load SECONDS OUTSTANDING SIZE");
+        answer(session, "error", "load SECONDS OUTSTANDING SIZE, or fill COUNT OUTSTANDING SIZE");
         return;
     }
-    node_load_start(session->node, (unsigned)strtoul(words[1], NULL, 10),
-                    (unsigned)strtoul(words[2], NULL, 10), (unsigned)strtoul(words[3], NULL, 10),
-                    on_loaded, new_request(session, "load"));
+    options = (struct node_load_options){.outstanding = (unsigned)strtoul(words[2], NULL, 10),
+                                         .size = (unsigned)strtoul(words[3], NULL, 10)};
+    if (strcmp(words[0], "fill") == 0) {
+        options.fill_count = strtoull(words[1], NULL, 10);
+    } else {
+        options.seconds = (unsigned)strtoul(words[1], NULL, 10);
+    }
+    node_load_start(session->node, options, on_loaded, new_request(session, words[0]));
 }
 
 static void do_line(struct session *session, char *line)
@@ -264,7 +273,7 @@ static void do_line(struct session *session, char *line)
         do_get(session, words);
     } else if (strcmp(words[0], "status") == 0) {
         do_status(session);
-    } else if (strcmp(words[0], "load") == 0) {
+    } else if (strcmp(words[0], "load") == 0 || strcmp(words[0], "fill") == 0) {
         do_load(session, words);
     } else if (strcmp(words[0], "address") == 0) {
         do_address(session, words);

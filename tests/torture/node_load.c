@@ -18,6 +18,8 @@ struct load {
     uv_timer_t end;
     unsigned outstanding;
     unsigned size;
+    uint64_t fill_count; /* records to write, each with a key of its own; 0: until end */
+    uint64_t filled;
     unsigned under_way;
     bool ended;
     uint64_t begin_ns;
@@ -115,12 +117,28 @@ static void on_result(void *data, const struct propose_result *result)
     submit_more(load);
 }
 
-/* Every request writes one of 1,000 keys. */
+/* One of 1,000 keys; when filling, the next one. */
+static struct bytes make_key(struct load *load, const uint8_t id[ONCE_ID_SIZE], uint8_t key[10])
+{
+    struct bytes_writer writer;
+
+    bytes_writer_init(&writer, key, 10);
+    if (load->fill_count > 0) {
+        bytes_write_span(&writer, "f/", 2);
+        bytes_write_u64(&writer, load->filled++);
+    } else {
+        bytes_write_span(&writer, "bench/", 6);
+        bytes_write_u8(&writer, id[0] & 3);
+        bytes_write_u8(&writer, id[1] % 250);
+    }
+    return (struct bytes){.base = key, .size = writer.size};
+}
+
 static bool submit_one(struct load *load)
 {
     struct load_request *request = malloc(sizeof *request);
     uint8_t id[ONCE_ID_SIZE];
-    uint8_t key[8] = "bench/";
+    uint8_t key[10];
     struct bytes encoded;
     enum qh_err err;
 
@@ -128,12 +146,9 @@ static bool submit_one(struct load *load)
         abort();
     }
     randombytes_buf(id, sizeof id);
-    key[6] = (uint8_t)(id[0] & 3);
-    key[7] = (uint8_t)(id[1] % 250);
     request->load = load;
     request->begin_ns = clock_monotonic_ns();
-    err = node_build_put(load->node, id, (struct bytes){.base = key, .size = sizeof key},
-                         load->size, &encoded);
+    err = node_build_put(load->node, id, make_key(load, id, key), load->size, &encoded);
     if (err == QH_OK) {
         err = replica_propose(load->node->replica, encoded, LOAD_TIMEOUT_MS, on_result, request);
         free((void *)(uintptr_t)encoded.base);
@@ -147,9 +162,23 @@ static bool submit_one(struct load *load)
     return true;
 }
 
+static void end_load(struct load *load)
+{
+    if (!load->ended) {
+        load->ended = true;
+        load->end_ns = clock_monotonic_ns();
+    }
+}
+
 static void submit_more(struct load *load)
 {
+    if (load->fill_count > 0 && load->filled >= load->fill_count) {
+        end_load(load);
+    }
     while (!load->ended && load->under_way < load->outstanding && submit_one(load)) {
+        if (load->fill_count > 0 && load->filled >= load->fill_count) {
+            end_load(load);
+        }
     }
     if (load->ended && load->under_way == 0) {
         report_load(load);
@@ -160,12 +189,11 @@ static void on_end(uv_timer_t *timer)
 {
     struct load *load = timer->data;
 
-    load->ended = true;
-    load->end_ns = clock_monotonic_ns();
+    end_load(load);
     submit_more(load);
 }
 
-void node_load_start(struct node *node, unsigned seconds, unsigned outstanding, unsigned size,
+void node_load_start(struct node *node, struct node_load_options options,
                      void (*done)(void *data, const char *line), void *data)
 {
     struct load *load = calloc(1, sizeof *load);
@@ -178,13 +206,16 @@ void node_load_start(struct node *node, unsigned seconds, unsigned outstanding, 
         abort();
     }
     load->node = node;
-    load->outstanding = outstanding;
-    load->size = size;
+    load->outstanding = options.outstanding;
+    load->size = options.size;
+    load->fill_count = options.fill_count;
     load->done = done;
     load->data = data;
     load->begin_ns = clock_monotonic_ns();
     (void)uv_timer_init(&node->loop, &load->end);
     load->end.data = load;
-    (void)uv_timer_start(&load->end, on_end, (uint64_t)seconds * 1000, 0);
+    if (options.fill_count == 0) {
+        (void)uv_timer_start(&load->end, on_end, (uint64_t)options.seconds * 1000, 0);
+    }
     submit_more(load);
 }
