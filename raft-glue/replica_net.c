@@ -150,6 +150,22 @@ static bool may_be_member(const struct replica *replica, const struct transport_
     return false;
 }
 
+/* A node that was never a member has no past that could contradict the cluster's: about to join one
+ * that was recovered, it takes over its generation. The peer may have refused it for the one
+ * that it told; the next attempt tells the new one. */
+static enum qh_err check_generation(struct replica *replica, const struct transport_hello *hello)
+{
+    if (hello->generation == replica->identity.generation) {
+        return QH_OK;
+    }
+    if (hello->generation < replica->identity.generation || replica->identity.member ||
+        replica->raft.configuration.n != 0 || !may_be_member(replica, hello)) {
+        return QH_EGENERATION;
+    }
+    replica->identity.generation = hello->generation;
+    return identity_store(replica->dir, &replica->identity);
+}
+
 static enum qh_err check_rollback(struct replica *replica, const struct transport_hello *hello)
 {
     struct identity_peer peer = {.id = hello->id,
@@ -168,12 +184,14 @@ static enum qh_err check_rollback(struct replica *replica, const struct transpor
 static enum qh_err check_hello(void *data, const struct transport_hello *hello)
 {
     struct replica *replica = data;
+    enum qh_err err;
 
     if (memcmp(hello->cluster, replica->identity.cluster, sizeof hello->cluster) != 0) {
         return QH_EPEER;
     }
-    if (hello->generation != replica->identity.generation) {
-        return QH_EGENERATION;
+    err = check_generation(replica, hello);
+    if (err != QH_OK) {
+        return err;
     }
     if (!may_be_member(replica, hello)) {
         return QH_EPEER;

@@ -250,6 +250,7 @@ void cluster_start(struct cluster_node *node)
     node->pid = process_spawn(words.argv, node->log_path);
     node->run = CLUSTER_RUNNING;
     node->ended_itself = false;
+    node->status = (struct cluster_status){0};
     node->starts++;
     for (unsigned i = 0; i < words.count; i++) {
         free(words.argv[i]);

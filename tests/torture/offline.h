@@ -3,6 +3,7 @@
 #define QH_TESTS_TORTURE_OFFLINE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "tests/torture/cluster.h"
 #include "tests/torture/writer.h"
@@ -12,6 +13,7 @@ struct offline_result {
     unsigned whole;   /* passed "check" */
     unsigned equal;   /* "compare" found all of them equal: as many as @directories, else 0 */
     unsigned holding; /* hold every acknowledged key */
+    uint64_t missing; /* acknowledged keys that a directory does not hold, over all of them */
 };
 
 /* Check, compare and search the directories of the nodes that have one and of which

@@ -168,6 +168,7 @@ bool torture_report_end(struct torture *torture)
     print_of("directories equal", offline->equal, offline->directories);
     print_of("directories that hold every acknowledged write", offline->holding,
              offline->directories);
+    print_count("acknowledged writes missing in a directory", offline->missing);
     (void)printf("\n%s\n", passed ? "Nothing that was acknowledged is missing; all nodes are equal."
                                   : "FAILED: see above.");
     (void)fflush(stdout);
