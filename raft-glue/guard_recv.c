@@ -275,6 +275,45 @@ static raft_index index_to_test(struct guard *guard, raft_id from,
     return index;
 }
 
+/* R18. What libraft does: refuses its vote while its own configuration does not have it as a
+ * voter.
+ * Why that is wrong: the candidate's configuration decides who votes, and may be newer. When the
+ * only voter makes a second one and dies before that one has the entry, each needs the other
+ * after the restart, and one of them does not know that it is a voter: no leader, for ever.
+ * What the rule does: lets libraft see a voter while it looks at a request for a vote, if the
+ * configuration has this server in another role. A server that is in no configuration, such as
+ * one that has lost its disk, votes for nobody, as before.
+ * Why that is safe: Raft's own rule for a vote asks for the term and the log alone, and the
+ * candidate counts only the voters of its configuration. */
+static struct raft_server *server_to_vote(const struct guard *guard,
+                                          const struct raft_message *message)
+{
+    const struct raft_configuration *configuration = &guard->raft->configuration;
+
+    if (!guard_has(guard, GUARD_R18_VOTE_AS_ASKED) || message->type != RAFT_IO_REQUEST_VOTE ||
+        guard->raft->state != RAFT_FOLLOWER) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < configuration->n; i++) {
+        if (configuration->servers[i].id == guard->raft->id) {
+            return configuration->servers[i].role == RAFT_VOTER ? NULL : &configuration->servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Processing a request for a vote changes neither the configuration nor its memory. */
+static void receive_as_voter(struct guard *guard, struct raft_server *server,
+                             struct raft_message *message)
+{
+    int role = server->role;
+
+    server->role = RAFT_VOTER;
+    guard->recv_cb(&guard->io, message);
+    server->role = role;
+    guard->counters.votes_lent++;
+}
+
 static bool message_passes(struct guard *guard, struct raft_message *message)
 {
     if (guard->closing || guard->restart_wanted) {
@@ -298,6 +337,7 @@ void guard_recv(struct raft_io *inner, struct raft_message *message)
 {
     struct guard *guard = inner->data;
     struct raft *raft = guard->raft;
+    struct raft_server *voter = server_to_vote(guard, message);
     raft_index last_stored = raft->last_stored;
     raft_index index = last_stored;
 
@@ -312,7 +352,9 @@ void guard_recv(struct raft_io *inner, struct raft_message *message)
     }
     guard_enter(guard);
     guard->receiving = true;
-    if (index == last_stored) {
+    if (voter != NULL) {
+        receive_as_voter(guard, voter, message);
+    } else if (index == last_stored) {
         guard->recv_cb(&guard->io, message);
     } else {
         raft->last_stored = index;

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "raft-glue/datadir.h"
 #include "raft-glue/heap.h"
 #include "raft-glue/replica_private.h"
@@ -249,7 +250,10 @@ QH_RESULT replica_start(uv_loop_t *loop, const struct replica_config *config,
     replica->loop = loop;
     replica->callbacks = callbacks;
     replica->lock_fd = -1;
-    err = version_check();
+    err = secret_setup(); /* libsodium: its fast code is chosen here */
+    if (err == QH_OK) {
+        err = version_check();
+    }
     if (err == QH_OK) {
         err = copy_config(replica, config);
     }

@@ -7,11 +7,12 @@
 #include "base/assert.h"
 #include "store/txn.h"
 #include "tests/sim/client.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/model.h"
 #include "tests/sim/net.h"
 #include "tests/sim/node.h"
 
-#define DIGEST_EVERY 256u      /* transactions */
+#define DIGEST_EVERY 512u      /* transactions */
 #define COMPARE_EVERY_MS 5000u /* a whole store with the model */
 
 /* What was applied, by whoever applied it first; everybody else must agree. */
@@ -297,6 +298,7 @@ void check_node(struct node *node)
     if (process->raft.state == RAFT_LEADER && process->led != process->raft.current_term) {
         process->led = process->raft.current_term;
         note_leader(node, process->raft.current_term);
+        faults_new_leader(node);
     }
     if (node_leader_ready(node)) {
         note_failover();

@@ -185,6 +185,14 @@ static uint64_t write_time(void)
     return ms;
 }
 
+static uint64_t barrier_time(const struct disk_operation *operation)
+{
+    if (operation->kind == OPERATION_TRUNCATE) {
+        return 1;
+    }
+    return 1 + 2 * write_time() + world_between(0, world.scenario->snapshot_ms);
+}
+
 /* 0 or the error that this write ends with. */
 static int write_fault(const struct node *node)
 {
@@ -312,8 +320,7 @@ static void kick(struct node *node)
         if (is_barrier(operation)) {
             if (operation == disk->barrier && !operation->started && !appends_before) {
                 operation->started = true;
-                world_after(operation->kind == OPERATION_TRUNCATE ? 1 : 1 + 2 * write_time(), node,
-                            barrier_done, operation);
+                world_after(barrier_time(operation), node, barrier_done, operation);
             }
             if (is_blocking(operation) || started > 0) {
                 break;

@@ -157,7 +157,8 @@ static int start_change(struct node *node, raft_id target, struct raft_change *r
     int role = role_of(raft, target);
     bool down = role == RAFT_VOTER;
 
-    if (down && count_voters(raft) <= 2) {
+    if (down &&
+        count_voters(raft) <= (world.scenario->voters_min == 0 ? 2 : world.scenario->voters_min)) {
         return RAFT_CANTCHANGE;
     }
     if (members_may_change(raft, target, down) != QH_OK) {
@@ -213,6 +214,39 @@ static void fill_disk(void)
         world_trace("n%llu: its disk is full", node->id);
         node->disk.full = true;
         world_after(world_between(100, FULL_MS_MAX), NULL, empty_disk, node);
+    }
+}
+
+/* Coups: what a new leader has begun is cut short. */
+
+static void end_coup(struct node *nobody, void *data)
+{
+    (void)nobody;
+    (void)data;
+    net_heal();
+}
+
+static void coup(struct node *nobody, void *data)
+{
+    struct node *node = data;
+
+    (void)nobody;
+    if (world.healed || !node_leads(node)) {
+        return;
+    }
+    if (world_chance(0.5)) {
+        node_crash(node, "coup", world_between(50, 1000));
+    } else {
+        world_trace("n%llu: is cut off", node->id);
+        isolate(node->id, true, world_chance(0.5));
+        world_after(world_between(300, 4000), NULL, end_coup, NULL);
+    }
+}
+
+void faults_new_leader(struct node *node)
+{
+    if (!world.healed && world_chance(world.scenario->coup)) {
+        world_after(world_between(0, world.scenario->election_ms / 2), NULL, coup, node);
     }
 }
 
@@ -284,11 +318,12 @@ static void heal(struct node *nobody, void *data)
     world.healed = true;
     net_heal();
     for (unsigned i = 0; i < world.scenario->dead; i++) {
-        struct node *node;
+        struct node *node = find_leader();
 
-        do {
+        /* Rather the one that knows most. */
+        while (node == NULL || node->state == NODE_DEAD) {
             node = any_node();
-        } while (node->state == NODE_DEAD);
+        }
         node_kill(node);
     }
     for (raft_id id = 1; id <= world.scenario->nodes; id++) {

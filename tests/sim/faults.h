@@ -3,6 +3,11 @@
 #ifndef QH_SIM_FAULTS_H
 #define QH_SIM_FAULTS_H
 
+struct node;
+
 void faults_setup(void);
+
+/* @node has just become leader. */
+void faults_new_leader(struct node *node);
 
 #endif

@@ -12,7 +12,6 @@
 #include "tests/sim/net.h"
 
 #define PROPOSE_TICK_MS 20u
-#define PROPOSE_RESEND_MS 1000u
 #define FATAL_RESTART_MS 300u
 /* As replica_timing() has them: the grace follows from the distance, and libraft asks for a
  * snapshot early, since the FSM decides. */
@@ -217,10 +216,14 @@ static void apply_done(struct raft_apply *raft, int status, void *result)
 static enum qh_err ops_append(void *data, void *entry, size_t size)
 {
     struct node *node = data;
-    struct apply_request *request = raft_calloc(1, sizeof *request);
+    struct apply_request *request;
     struct raft_buffer buffer = {.base = entry, .len = size};
     int rv;
 
+    if (!node_leader_ready(node)) {
+        return QH_ENOTLEADER;
+    }
+    request = raft_calloc(1, sizeof *request);
     request->node = node;
     node->process->applies++;
     rv = raft_apply(&node->process->raft, &request->raft, &buffer, 1, apply_done);
@@ -261,6 +264,13 @@ static const struct store *ops_store(void *data)
     return node->process->fsm.store;
 }
 
+static void ops_tell(void *data, uint64_t peer)
+{
+    struct node *node = data;
+
+    guard_tell_commit(&node->process->guard, peer);
+}
+
 static void deliver(struct node *node, void *data)
 {
     (void)data;
@@ -283,6 +293,7 @@ static void tick_propose(struct node *node, void *data)
     (void)data;
     world_after(PROPOSE_TICK_MS, node, tick_propose, NULL);
     propose_tick(node->process->propose, world.now_ms);
+    guard_tell_commit(&node->process->guard, 0);
 }
 
 /* The FSM's callbacks. */
@@ -413,6 +424,7 @@ static void wire(struct node *node)
         .forward = ops_forward,
         .reject = ops_reject,
         .store = ops_store,
+        .tell = ops_tell,
         .wake = ops_wake,
     };
     enum qh_err err;
@@ -432,7 +444,7 @@ static void wire(struct node *node)
                        .restored = fsm_has_restored,
                    });
     QH_ASSERT(err == QH_OK);
-    err = propose_new(ops, PROPOSE_RESEND_MS, &process->propose);
+    err = propose_new(ops, world.scenario->election_ms, &process->propose);
     QH_ASSERT(err == QH_OK);
     failover_init(&process->failover, &process->guard, &process->raft, GRACE_MS(world.scenario),
                   (struct failover_ops){

@@ -27,12 +27,15 @@ struct scenario {
 
     /* The disks: ms a write, sometimes up to @slow_ms more. */
     unsigned disk_min_ms, disk_max_ms, slow_ms;
-    double slow;      /* a write */
-    double disk_fail; /* a write, a term or a vote */
+    unsigned snapshot_ms; /* at most so much longer for a snapshot */
+    double slow;          /* a write */
+    double disk_fail;     /* a write, a term or a vote */
 
     /* Faults, a second. */
     double crash, midcall, partition, transfer, change, full, spurious_close;
-    unsigned dead; /* nodes that never come back, chosen when the rest heals */
+    double coup;         /* that a new leader dies or is cut off soon */
+    unsigned dead;       /* nodes that never come back, chosen when the rest heals */
+    unsigned voters_min; /* that a membership change leaves; 0: 2 */
 
     /* The work. */
     unsigned rate_ms;         /* between requests of the whole cluster, on average */

@@ -15,7 +15,7 @@
 #include "tests/torture/process.h"
 
 #define VALUE_SIZE 2000u
-#define SNAPSHOT_WRITES_MAX 40000u
+#define COMPACTED_WRITES_MAX 60000u
 #define WRITES_TURN 2000u
 
 /* What is damaged: a file of raft/ by the beginning of its name, first or last in order. */
@@ -120,7 +120,7 @@ static bool do_damage(const char *path, const struct damage *damage)
     return false;
 }
 
-/* Three equal nodes, all dead; n1 has a snapshot, closed segments and open ones. Made once, for
+/* Three equal nodes, all dead; n1 has snapshots, closed segments and open ones. Made once, for
  * it takes seconds; each case gets a copy. */
 static struct {
     char *dir; /* NULL: not made yet */
@@ -130,16 +130,20 @@ static struct {
     size_t ack_count;
 } original;
 
-static bool has_snapshot(const struct scene *scene)
+/* There are snapshots, and the log begins after the first entry: it does not do without them. */
+static bool is_compacted(const struct scene *scene)
 {
-    struct damage snapshot = {.prefix = "snapshot-", .suffix = ".meta", .which = FIRST};
+    struct damage first_snapshot = {.prefix = "snapshot-", .suffix = ".meta", .which = FIRST};
+    struct damage first_segment = {.prefix = "0", .suffix = "", .which = FIRST};
     char *raft_dir = process_format("%s/raft", scene->cluster.nodes[0].dir);
-    char *name = find_file(raft_dir, &snapshot);
-    bool found = name != NULL;
+    char *snapshot = find_file(raft_dir, &first_snapshot);
+    char *segment = find_file(raft_dir, &first_segment);
+    bool compacted = snapshot != NULL && segment != NULL && strtoull(segment, NULL, 10) > 1;
 
     free(raft_dir);
-    free(name);
-    return found;
+    free(snapshot);
+    free(segment);
+    return compacted;
 }
 
 static bool make_original(struct scene *scene)
@@ -149,8 +153,11 @@ static bool make_original(struct scene *scene)
     if (!scene_begin(scene, 3, VALUE_SIZE)) {
         return false;
     }
-    while (!has_snapshot(scene)) {
-        if (!scene_expect(scene, done < SNAPSHOT_WRITES_MAX, "no snapshot after %u writes", done) ||
+    /* Few at a time make many log entries, which is what snapshots come after. */
+    scene->writer.options.outstanding = 2;
+    while (!is_compacted(scene)) {
+        if (!scene_expect(scene, done < COMPACTED_WRITES_MAX, "log not compacted after %u writes",
+                          done) ||
             !scene_expect(scene, writer_wait_acks(&scene->writer, WRITES_TURN, FAULTS_WAIT_MS),
                           "the cluster acknowledges no writes")) {
             return false;
@@ -233,21 +240,40 @@ static void expect_clear_refusal(struct scene *scene, const struct cluster_node 
         "the log does not say what to do about %s", name);
 }
 
-/* @must_refuse: the node may not start. Else it may, if it ends up equal. */
+/* Start the nodes, the first of which is damaged, and see that it refuses or becomes equal to the
+ * others. @must_refuse: it may not start at all. @told: what the log has to name. */
+static void run_damaged(struct scene *scene, const char *told, bool must_refuse)
+{
+    struct cluster_node *node = &scene->cluster.nodes[0];
+    long from = cluster_log_size(node);
+    bool ended;
+
+    cluster_start_all(&scene->cluster);
+    ended = !cluster_wait(&scene->cluster, cluster_is_equal, NULL, FAULTS_WAIT_MS) ||
+            node->run == CLUSTER_DOWN;
+    if (ended && scene_expect(scene, node->ended_itself, "%s runs but is not equal to the others",
+                              node->name)) {
+        expect_clear_refusal(scene, node, from, told);
+    }
+    (void)scene_expect(scene, ended || !must_refuse, "%s starts with the damaged %s", node->name,
+                       told);
+    scene->writer.on = true;
+    if (scene->why[0] == '\0' && scene_goes_on(scene)) {
+        (void)scene_finish(scene);
+    }
+}
+
 static void run_damage(struct scene *scene, struct damage damage, bool must_refuse)
 {
-    struct cluster_node *node;
+    const char *told;
     char *raft_dir;
     char *name;
     char *path;
-    long from;
-    bool ended;
 
     if (!prepare(scene)) {
         return;
     }
-    node = &scene->cluster.nodes[0];
-    raft_dir = process_format("%s/raft", node->dir);
+    raft_dir = process_format("%s/raft", scene->cluster.nodes[0].dir);
     name = find_file(raft_dir, &damage);
     if (!scene_expect(scene, name != NULL, "there is no file %s*%s", damage.prefix,
                       damage.suffix)) {
@@ -255,25 +281,38 @@ static void run_damage(struct scene *scene, struct damage damage, bool must_refu
         return;
     }
     path = process_format("%s/%s", raft_dir, name);
-    (void)scene_expect(scene, do_damage(path, &damage), "%s cannot be damaged", path);
-    from = cluster_log_size(node);
-    cluster_start_all(&scene->cluster);
-    ended = !cluster_wait(&scene->cluster, cluster_is_equal, NULL, FAULTS_WAIT_MS) ||
-            node->run == CLUSTER_DOWN;
-    if (ended && scene_expect(scene, node->ended_itself, "%s runs but is not equal to the others",
-                              node->name)) {
-        /* Of a file that is gone another one tells. */
-        expect_clear_refusal(scene, node, from, damage.how == REMOVE ? raft_dir : name);
-    }
-    (void)scene_expect(scene, ended || !must_refuse, "%s starts with the damaged %s", node->name,
-                       name);
-    scene->writer.on = true;
-    if (scene->why[0] == '\0' && scene_goes_on(scene)) {
-        (void)scene_finish(scene);
+    /* Of a file that is gone another one tells, and of two that contradict either may. */
+    told = damage.how == REMOVE ? raft_dir : damage.how == FLIP_TERM ? damage.prefix : name;
+    if (scene_expect(scene, do_damage(path, &damage), "%s cannot be damaged", path)) {
+        run_damaged(scene, told, must_refuse);
     }
     free(raft_dir);
     free(name);
     free(path);
+}
+
+/* No snapshot is left, and the log does not reach back to the first entry. */
+static void case_snapshots_gone(struct scene *scene)
+{
+    struct damage any = {.prefix = "snapshot-", .suffix = "", .which = FIRST};
+    char *raft_dir;
+    char *name;
+
+    if (!prepare(scene)) {
+        return;
+    }
+    raft_dir = process_format("%s/raft", scene->cluster.nodes[0].dir);
+    while ((name = find_file(raft_dir, &any)) != NULL) {
+        char *path = process_format("%s/%s", raft_dir, name);
+
+        if (unlink(path) != 0) {
+            abort();
+        }
+        free(path);
+        free(name);
+    }
+    run_damaged(scene, raft_dir, true);
+    free(raft_dir);
 }
 
 #define DAMAGE_CASE(function, prefix, suffix, which, how, must_refuse)               \
@@ -293,7 +332,8 @@ DAMAGE_CASE(case_open_cut, "open-", "", FIRST, CUT_HALF, false)
 DAMAGE_CASE(case_open_flip, "open-", "", FIRST, FLIP_EARLY, false)
 DAMAGE_CASE(case_snapshot_cut, "snapshot-", "", LAST, CUT_HALF, true)
 DAMAGE_CASE(case_snapshot_flip, "snapshot-", "", LAST, FLIP_MIDDLE, true)
-DAMAGE_CASE(case_snapshot_gone, "snapshot-", "", LAST, REMOVE, true)
+/* A crash leaves this too: the start goes back to what was there before that snapshot. */
+DAMAGE_CASE(case_snapshot_gone, "snapshot-", "", LAST, REMOVE, false)
 DAMAGE_CASE(case_snapshot_meta, "snapshot-", ".meta", LAST, FLIP_MIDDLE, true)
 DAMAGE_CASE(case_metadata_flip, "metadata", "", LAST, FLIP_EARLY, false)
 DAMAGE_CASE(case_metadata_term, "metadata", "", LAST, FLIP_TERM, false)
@@ -378,6 +418,7 @@ const struct faults_entry faults_damage_cases[] = {
     {"a_snapshot_cut_in_half", case_snapshot_cut},
     {"a_snapshot_with_a_flipped_bit", case_snapshot_flip},
     {"a_snapshot_taken_away", case_snapshot_gone},
+    {"all_snapshots_taken_away", case_snapshots_gone},
     {"a_snapshot's_meta_file_with_a_flipped_bit", case_snapshot_meta},
     {"the_metadata_with_a_flipped_bit", case_metadata_flip},
     {"the_metadata_with_a_flipped_bit_in_its_term", case_metadata_term},

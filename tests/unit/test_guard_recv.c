@@ -231,6 +231,41 @@ START_TEST(r6_the_target_of_a_transfer_gets_no_second_vote)
 }
 END_TEST
 
+/* R18: server 1 does not know yet that 2 takes it for a voter. */
+static raft_id vote_of_a_standby(unsigned rules, int role)
+{
+    struct raft_request_vote args = {.term = 3, .last_log_index = 9, .last_log_term = 2};
+
+    start_with(rules, 1, NULL, 0);
+    a.raft.configuration.servers[0].role = role;
+    scripted_vote(&a, 2, args);
+    ck_assert_int_eq(a.raft.configuration.servers[0].role, role);
+    ck_assert_int_eq(a.raft.state, RAFT_FOLLOWER);
+    return a.vote;
+}
+
+START_TEST(r18_a_server_votes_before_it_knows_that_it_is_a_voter)
+{
+    ck_assert_uint_eq(vote_of_a_standby(WITHOUT(GUARD_R18_VOTE_AS_ASKED), RAFT_STANDBY), 0);
+    ck_assert_uint_eq(vote_of_a_standby(GUARD_RULES_ALL, RAFT_STANDBY), 2);
+    ck_assert_uint_eq(vote_of_a_standby(GUARD_RULES_ALL, RAFT_SPARE), 2);
+    ck_assert_uint_eq(a.guard.counters.votes_lent, 1);
+    ck_assert_uint_eq(vote_of_a_standby(GUARD_RULES_ALL, RAFT_VOTER), 2);
+    ck_assert_uint_eq(a.guard.counters.votes_lent, 0);
+}
+END_TEST
+
+START_TEST(r18_a_server_that_is_in_no_configuration_votes_for_nobody)
+{
+    struct raft_request_vote args = {.term = 3, .last_log_index = 9, .last_log_term = 2};
+
+    start_with(GUARD_RULES_ALL, 1, NULL, 0);
+    a.raft.configuration.servers[0].id = 9;
+    scripted_vote(&a, 2, args);
+    ck_assert_uint_eq(a.vote, 0);
+}
+END_TEST
+
 START_TEST(r6_the_target_of_a_transfer_gets_the_first_vote_of_a_term)
 {
     static struct raft_transfer transfer;
@@ -661,6 +696,8 @@ int main(void)
     tcase_add_test(tcase, r3_no_vote_is_asked_for_while_a_snapshot_is_installed);
     tcase_add_test(tcase, r6_the_target_of_a_transfer_gets_no_second_vote);
     tcase_add_test(tcase, r6_the_target_of_a_transfer_gets_the_first_vote_of_a_term);
+    tcase_add_test(tcase, r18_a_server_votes_before_it_knows_that_it_is_a_voter);
+    tcase_add_test(tcase, r18_a_server_that_is_in_no_configuration_votes_for_nobody);
     tcase_add_test(tcase, r10_without_the_rule_a_withdrawn_change_crashes);
     tcase_add_test(tcase, r10_a_withdrawn_change_without_its_predecessor_asks_for_a_restart);
     tcase_add_test(tcase, r10_a_change_withdrawn_after_a_restart_asks_for_another);
