@@ -25,6 +25,7 @@ struct options {
     uint64_t seeds; /* in all */
     unsigned rules;
     unsigned jobs;
+    unsigned seconds; /* with faults, of virtual time; 0: as the scenario says */
     bool trace;
     bool stop; /* at the first failure */
     const char *program;
@@ -61,10 +62,11 @@ static _Noreturn void usage(int status)
 {
     (void)fprintf(status == 0 ? stdout : stderr,
                   "usage: qh-sim [--scenario NAME|all] [--seeds N] [--first N] [--seed N]\n"
-                  "              [--rules HEX] [--jobs N] [--trace] [--stop]\n"
+                  "              [--rules HEX] [--jobs N] [--seconds N] [--trace] [--stop]\n"
                   "              [--list]\n"
                   "Run N seeds in all, spread over the scenarios, from seed --first on.\n"
                   "--stop: start no more seeds after the first failure.\n"
+                  "--seconds: how long there are faults, at most; a scenario has 60 to 240.\n"
                   "--rules: those of the guard that are on (raft-glue/guard.h); 0: none.\n");
     exit(status);
 }
@@ -108,17 +110,12 @@ static void parse_rules(const char *text)
 static void parse_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"scenario", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 'o'},
-        {"rules", required_argument, NULL, 'r'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"trace", no_argument, NULL, 't'},
-        {"stop", no_argument, NULL, 'q'},
-        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"scenario", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},    {"seed", required_argument, NULL, 'o'},
+        {"rules", required_argument, NULL, 'r'},    {"jobs", required_argument, NULL, 'j'},
+        {"seconds", required_argument, NULL, 'd'},  {"trace", no_argument, NULL, 't'},
+        {"stop", no_argument, NULL, 'q'},           {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -142,6 +139,9 @@ static void parse_options(int argc, char **argv)
             break;
         case 'j':
             options.jobs = (unsigned)parse_number(optarg);
+            break;
+        case 'd':
+            options.seconds = (unsigned)parse_number(optarg);
             break;
         case 't':
             options.trace = true;
@@ -167,12 +167,16 @@ static _Noreturn void run_seed(const struct job *job)
 {
     struct rlimit cpu = {.rlim_cur = SEED_CPU_SECONDS, .rlim_max = SEED_CPU_SECONDS + 5};
     struct rlimit core = {0};
+    static struct scenario scenario;
 
+    scenario = scenario_table[job->scenario];
+    if (options.seconds != 0 && options.seconds < scenario.seconds) {
+        scenario.seconds = options.seconds;
+    }
     (void)setrlimit(RLIMIT_CPU, &cpu);
     (void)setrlimit(RLIMIT_CORE, &core);
     (void)alarm(SEED_WALL_SECONDS);
-    world_start(&scenario_table[job->scenario], job->seed, options.rules, options.trace,
-                job->result);
+    world_start(&scenario, job->seed, options.rules, options.trace, job->result);
 }
 
 static void start_job(struct job *job, unsigned scenario, uint64_t seed)
@@ -222,9 +226,9 @@ static void show_failure(const struct job *job, struct tally *tally, const char 
     failures++;
     if (tally->shown++ < FAILURES_SHOWN_MAX) {
         (void)printf("%s seed %llu: %s\n    replay: %s --scenario %s --seed %llu --rules %x "
-                     "--trace\n",
+                     "--seconds %u --trace\n",
                      name, (unsigned long long)job->seed, what, options.program, name,
-                     (unsigned long long)job->seed, options.rules);
+                     (unsigned long long)job->seed, options.rules, options.seconds);
     }
 }
 

@@ -232,7 +232,8 @@ _Noreturn void world_start(const struct scenario *scenario, uint64_t seed, unsig
     world_violation("SIMULATOR: no events are left");
 }
 
-static void end_run(const char *kind, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+end_run(const char *kind, const char *format, va_list args)
 {
     int length = snprintf(world.result->why, sizeof world.result->why, "%s ", kind);
 
