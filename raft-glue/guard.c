@@ -202,6 +202,36 @@ static bool tick_is_postponed(const struct guard *guard)
             guard->raft->state == RAFT_FOLLOWER);
 }
 
+static bool is_voter(const struct raft *raft)
+{
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        if (raft->configuration.servers[i].id == raft->id) {
+            return raft->configuration.servers[i].role == RAFT_VOTER;
+        }
+    }
+    return false;
+}
+
+static void drop_leader(struct raft *raft)
+{
+    raft->follower_state.current_leader.id = 0;
+    raft_free(raft->follower_state.current_leader.address);
+    raft->follower_state.current_leader.address = NULL;
+}
+
+/* R18, last part; see server_to_vote() in guard_recv.c. A server forgets a silent leader when it
+ * stands for election itself; libraft lets one that does not know that it is a voter go on
+ * believing in it for ever, and refuse every candidate for its sake. */
+static void forget_silent_leader(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+
+    if (guard_has(guard, GUARD_R18_VOTE_AS_ASKED) && guard_has(guard, GUARD_R5_NO_GARBAGE_REPLY) &&
+        election_is_due(raft) && raft->follower_state.current_leader.id != 0 && !is_voter(raft)) {
+        drop_leader(raft);
+    }
+}
+
 static void tick(struct guard *guard)
 {
     struct raft *raft = guard->raft;
@@ -210,6 +240,7 @@ static void tick(struct guard *guard)
     if (tick_is_postponed(guard)) {
         return;
     }
+    forget_silent_leader(guard);
     if (guard_has(guard, GUARD_R17_LONE_VOTER_NEW_TERM) && election_is_due(raft) &&
         guard_is_lone_voter(raft)) {
         status = guard_begin_term(guard);
@@ -279,21 +310,9 @@ bool guard_forget_leader(struct guard *guard, raft_id server)
         return false;
     }
     guard_enter(guard);
-    raft->follower_state.current_leader.id = 0;
-    raft_free(raft->follower_state.current_leader.address);
-    raft->follower_state.current_leader.address = NULL;
+    drop_leader(raft);
     guard_leave(guard);
     return true;
-}
-
-static bool is_voter(const struct raft *raft)
-{
-    for (unsigned i = 0; i < raft->configuration.n; i++) {
-        if (raft->configuration.servers[i].id == raft->id) {
-            return raft->configuration.servers[i].role == RAFT_VOTER;
-        }
-    }
-    return false;
 }
 
 /* The election starts as by time-out: with a pre-vote, which leaves term and vote alone until
