@@ -97,6 +97,9 @@ static void store_entries(struct disk *disk, struct disk_operation *operation)
 
 static void cut_front(struct disk *disk, size_t count)
 {
+    if (count == 0) {
+        return; /* the log of a new server is no memory at all yet */
+    }
     for (size_t i = 0; i < count; i++) {
         free(disk->log[i].base);
     }
