@@ -15,7 +15,7 @@
  * @target is being removed or demoted, voters that have not been heard of
  * are passed over, so that dead ones can be removed one after the other.
  * Errors: QH_ENOTLEADER, QH_EBUSY (a change, a promotion or a transfer is under way, or a voter
- *         is still behind: try again), QH_EREFUSED (of two voters the leader would remove itself:
+ *         is still behind: try again), QH_EREFUSED (a leader does not remove or demote itself:
  *         transfer leadership first). */
 QH_RESULT members_may_change(const struct raft *raft, raft_id target, bool removing);
 
