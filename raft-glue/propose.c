@@ -362,11 +362,13 @@ void propose_deliver(struct propose *propose)
 {
     struct proposal *proposal;
 
+    propose->delivering = true;
     while ((proposal = TAILQ_FIRST(&propose->done)) != NULL) {
         TAILQ_REMOVE(&propose->done, proposal, link);
         proposal->cb(proposal->data, &proposal->result);
         free_proposal(proposal);
     }
+    propose->delivering = false;
     dispatch_all(propose, false);
     propose_queue_tell(propose);
 }

@@ -207,7 +207,7 @@ static QH_RESULT append_entry(struct propose *propose)
 
 void propose_queue_flush(struct propose *propose)
 {
-    if (propose->flushing) {
+    if (propose->flushing || propose->delivering) {
         return;
     }
     propose->flushing = true;

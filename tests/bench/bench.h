@@ -50,6 +50,8 @@ void process_make_dir(char ret_path[BENCH_PATH_SIZE]);
 void process_remove_dir(const char *path);
 unsigned process_free_port(void);
 void process_sleep_ms(unsigned ms);
+/* Print what else the machine does: its load averages and processors. */
+void process_print_load(void);
 double process_now_ms(void);
 /* Resident memory in KiB, and the processor time used so far. */
 double process_resident_kib(pid_t pid);

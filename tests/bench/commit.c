@@ -126,6 +126,7 @@ static void print_rates(const struct options *options, bool has_etcd)
                           "gRPC over plain TCP from\na small client of our own in a process of its "
                           "own; the others make their load inside the node."
                         : "\netcd is not installed: not compared.");
+    (void)fflush(stdout);
 }
 
 static void run_rates(const struct options *options)
@@ -253,6 +254,7 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &options);
     process_make_dir(directory);
     (void)atexit(remove_directory);
+    process_print_load();
     if (options.repetitions > 0) {
         run_rates(&options);
     }
@@ -262,5 +264,7 @@ int main(int argc, char **argv)
     if (options.cross > 0) {
         run_outages("cross", options.cross);
     }
+    (void)putchar('\n');
+    process_print_load();
     return 0;
 }

@@ -10,6 +10,7 @@
 #define STREAM_EVERY_MS 2.0   /* a put */
 #define STREAM_BEFORE_MS 100u /* under way when the leader dies */
 #define STREAM_PUTS_MAX 16384u
+#define CALM_MS 300u /* after a restart, before the next strike */
 #define GIVE_UP_MS 30000.0
 
 /* A stream of puts to one or two nodes; the id of a put is its number and a random tail. */
@@ -132,6 +133,7 @@ double outage_measure(struct cluster *cluster, int number)
     struct cluster_node *node = &cluster->nodes[leader];
     double outage_ms;
 
+    process_sleep_ms(CALM_MS);
     begin_stream(&stream, cluster, leader);
     run_before(&stream);
     outage_ms = run_after(&stream, node->pid, number);

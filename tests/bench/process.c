@@ -235,3 +235,12 @@ double process_cpu_seconds(pid_t pid)
     }
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
+
+void process_print_load(void)
+{
+    double averages[3] = {0};
+
+    (void)getloadavg(averages, 3);
+    (void)printf("Load of the machine: %.1f (last minute) on %ld processors.\n", averages[0],
+                 sysconf(_SC_NPROCESSORS_ONLN));
+}

@@ -220,7 +220,9 @@ int main(int argc, char **argv)
     }
     process_make_dir(directory);
     (void)atexit(remove_directory);
+    process_print_load();
     run_cluster(1, &options);
     run_cluster(BENCH_NODES, &options);
+    process_print_load();
     return 0;
 }

@@ -444,6 +444,34 @@ START_TEST(a_leader_appends_at_once_and_gathers_while_the_disk_writes)
 }
 END_TEST
 
+static void submit_another(void *data, const struct propose_result *result)
+{
+    static uint8_t id_byte = 100;
+
+    (void)data;
+    (void)result;
+    ck_assert_int_eq(submit_put(id_byte++, "another", false, 0, 1000), QH_OK);
+}
+
+START_TEST(what_callbacks_submit_travels_in_one_entry)
+{
+    lead(1, 0);
+    for (uint8_t i = 1; i <= 3; i++) {
+        struct bytes encoded = make_put(i, "a", false);
+
+        ck_assert_int_eq(propose_submit(world.propose, encoded, 0, 1000, submit_another, NULL),
+                         QH_OK);
+        release(encoded);
+    }
+    propose_written(world.propose);
+    ck_assert_uint_eq(world.entry_count, 2);
+    propose_written(world.propose);
+    apply_entry(1);
+    ck_assert_uint_eq(world.entry_count, 3);
+    ck_assert_uint_eq(propose_counters(world.propose)->appended_transactions, 5);
+}
+END_TEST
+
 START_TEST(no_more_entries_than_the_limit_are_under_way)
 {
     lead(1, 0);
@@ -664,6 +692,7 @@ static void add_follower_tests(TCase *tcase)
 static void add_leader_tests(TCase *tcase)
 {
     tcase_add_test(tcase, a_leader_appends_at_once_and_gathers_while_the_disk_writes);
+    tcase_add_test(tcase, what_callbacks_submit_travels_in_one_entry);
     tcase_add_test(tcase, no_more_entries_than_the_limit_are_under_way);
     tcase_add_test(tcase, an_entry_that_libraft_refuses_stays_with_us);
     tcase_add_test(tcase,
