@@ -41,11 +41,23 @@ static int fsm_apply(struct raft_fsm *raft_fsm, const struct raft_buffer *buf, v
     return 0;
 }
 
+/* The place of this node among the members. Ids are random: two of three would often have
+ * the same remainder. */
+static uint64_t place_of_self(const struct raft *raft)
+{
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        if (raft->configuration.servers[i].id == raft->id) {
+            return i;
+        }
+    }
+    return 0;
+}
+
 /* The nodes of a cluster apply the same entries, so that without this they would all write
  * their snapshots at the same moment, and no majority would be left with a quiet disk. */
 static uint64_t stagger(const struct fsm *fsm, uint64_t amount)
 {
-    return amount + amount / 4 * (fsm->raft->id % 4);
+    return amount + amount / 4 * (place_of_self(fsm->raft) % 4);
 }
 
 /* A snapshot costs one write of the whole store, so the larger the store the
@@ -70,15 +82,17 @@ static bool snapshot_due(const struct fsm *fsm)
     return fsm->entries_since >= fsm->entries_min || fsm->bytes_since >= 2 * bytes;
 }
 
-/* Keep twice as many entries behind the snapshot as came since the last one:
- * fewer make libraft 0.15 send its snapshot over and over (report, section 4, row 11), and
- * a peer that was away for two snapshot intervals still catches up from the log. */
+/* Keep the entries that came since the last snapshot, so that a peer that was away for
+ * less than that catches up from the log. Counted by these and not by a fixed number, because
+ * an entry may have 256 KiB: all that is kept is in memory, and is read and checked at
+ * a restart. libraft 0.15 with so few would send a snapshot over and over (report,
+ * section 4, row 11), but for the guard's rule R13. Never 0: raft_uv loses entries then. */
 static void keep_trailing(struct fsm *fsm)
 {
-    uint64_t trailing = 2 * fsm->entries_since;
+    uint64_t trailing = fsm->entries_since;
 
-    if (trailing < 2ull * fsm->entries_min) {
-        trailing = 2ull * fsm->entries_min;
+    if (trailing < FSM_TRAILING_MIN) {
+        trailing = FSM_TRAILING_MIN;
     }
     raft_set_snapshot_trailing(fsm->raft, (unsigned)trailing);
 }

@@ -29,6 +29,7 @@ struct fsm_callbacks {
 #define FSM_SNAPSHOT_ENTRIES_MAX 65536u
 #define FSM_SNAPSHOT_BYTES_MIN (4u << 20)
 #define FSM_SNAPSHOT_BYTES_MAX (64u << 20)
+#define FSM_TRAILING_MIN 64u /* entries kept behind a snapshot */
 
 struct fsm {
     struct raft_fsm raft_fsm; /* give this one to raft_init() */

@@ -32,10 +32,26 @@ static bool voter_is_current(const struct raft *raft, unsigned i, bool removing)
     return removing && !progress->recent_recv && progress->match_index == 0;
 }
 
+/* The leader is one of two voters, and is the one to go. Should both die when it alone has the
+ * entry, the other needs the vote of a server whose log is longer than its own, and that one is
+ * no candidate any more: no leader, for ever. */
+static bool leaves_the_other_alone(const struct raft *raft, raft_id target)
+{
+    unsigned voters = 0;
+
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        voters += raft->configuration.servers[i].role == RAFT_VOTER;
+    }
+    return target == raft->id && voters == 2;
+}
+
 QH_RESULT members_may_change(const struct raft *raft, raft_id target, bool removing)
 {
     if (raft->state != RAFT_LEADER) {
         return QH_ENOTLEADER;
+    }
+    if (removing && leaves_the_other_alone(raft, target)) {
+        return QH_EREFUSED;
     }
     if (raft->transfer != NULL || raft->leader_state.change != NULL ||
         raft->leader_state.promotee_id != 0) {

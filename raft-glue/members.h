@@ -15,7 +15,8 @@
  * @target is being removed or demoted, voters that have not been heard of
  * are passed over, so that dead ones can be removed one after the other.
  * Errors: QH_ENOTLEADER, QH_EBUSY (a change, a promotion or a transfer is under way, or a voter
- *         is still behind: try again). */
+ *         is still behind: try again), QH_EREFUSED (of two voters the leader would remove itself:
+ *         transfer leadership first). */
 QH_RESULT members_may_change(const struct raft *raft, raft_id target, bool removing);
 
 /* How far @server is: its match index as the leader knows it; false if this is

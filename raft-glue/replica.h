@@ -109,7 +109,8 @@ struct replica_status {
 void replica_status(const struct replica *replica, struct replica_status *ret_status);
 
 /* Membership, on the leader. One at a time; @cb is called once, later.
- * Errors: QH_ENOTLEADER, QH_EBUSY, QH_EINVAL, QH_EEXIST, QH_ENOTFOUND, QH_ELIMIT. */
+ * Errors: QH_ENOTLEADER, QH_EBUSY, QH_EINVAL, QH_EEXIST, QH_ENOTFOUND, QH_ELIMIT;
+ * @cb also with QH_EREFUSED. */
 typedef void (*replica_changed_cb)(void *data, enum qh_err status);
 QH_RESULT replica_add(struct replica *replica, uint64_t id, const char *name, replica_changed_cb cb,
                       void *data); /* as a voter, caught up first */

@@ -58,8 +58,8 @@ static void start_step(struct replica *replica)
     enum qh_err err = members_may_change(&replica->raft, replica->change.id, removing);
     int rv;
 
-    if (err == QH_ENOTLEADER) {
-        finish_change(replica, QH_ENOTLEADER);
+    if (err == QH_ENOTLEADER || err == QH_EREFUSED) {
+        finish_change(replica, err);
         return;
     }
     if (err != QH_OK) {

@@ -263,8 +263,8 @@ static void on_inbound(void *data, enum transport_channel channel, uint64_t peer
 {
     struct replica *replica = data;
 
-    if (!up && gone && channel == TRANSPORT_RAFT && replica->propose != NULL &&
-        !replica->stopping) {
+    (void)channel; /* either: while reading is paused, a death shows on the other one alone */
+    if (!up && gone && replica->propose != NULL && !replica->stopping) {
         failover_peer_gone(&replica->failover, peer, uv_now(replica->loop));
         replica_net_arm_campaign(replica);
     }

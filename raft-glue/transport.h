@@ -15,7 +15,7 @@
  * hello: who, of which cluster, generation, start count and nonce; each side answers the
  * other's with its own or with a refusal that says why (hello.h).
  *
- * Thread: the loop's. */
+ * The caller ignores SIGPIPE. Thread: the loop's. */
 #ifndef QH_GLUE_TRANSPORT_H
 #define QH_GLUE_TRANSPORT_H
 

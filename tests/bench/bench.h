@@ -51,8 +51,9 @@ void process_remove_dir(const char *path);
 unsigned process_free_port(void);
 void process_sleep_ms(unsigned ms);
 double process_now_ms(void);
-/* Resident memory in KiB. */
+/* Resident memory in KiB, and the processor time used so far. */
 double process_resident_kib(pid_t pid);
+double process_cpu_seconds(pid_t pid);
 
 /* client.c: lines over a Unix socket. */
 #define CLIENT_LINE_MAX 4096u

@@ -25,6 +25,7 @@ void process_die(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
+    (void)fflush(stdout);
     (void)fputs("benchmark stopped: ", stderr);
     (void)vfprintf(stderr, format, arguments);
     (void)fputc('\n', stderr);
@@ -207,4 +208,30 @@ double process_resident_kib(pid_t pid)
     }
     (void)fclose(file);
     return kib;
+}
+
+double process_cpu_seconds(pid_t pid)
+{
+    char path[64];
+    char line[1024];
+    char *field;
+    unsigned long user = 0;
+    unsigned long system = 0;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL || fgets(line, sizeof line, file) == NULL) {
+        process_die("cannot read %s: %s", path, strerror(errno));
+    }
+    (void)fclose(file);
+    field = strrchr(line, ')'); /* the name before it may hold blanks; utime is the 12th after */
+    for (unsigned i = 0; i < 12 && field != NULL; i++) {
+        field = strchr(field + 1, ' ');
+    }
+    if (field != NULL) {
+        user = strtoul(field, &field, 10);
+        system = strtoul(field, NULL, 10);
+    }
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }

@@ -88,8 +88,10 @@ static void restart(struct cluster *cluster)
            (cluster->count == 1 && ask_status(cluster, index, "ready") < 1)) {
         process_sleep_ms(5);
     }
-    (void)printf("  restart: %.2f s until ready (%.2f s of it until the log is loaded)\n",
-                 (process_now_ms() - begin_ms) / 1000, (listening_ms - begin_ms) / 1000);
+    (void)printf("  restart: %.2f s until ready (%.2f s of it until the log is loaded; %.2f s of "
+                 "processor time)\n",
+                 (process_now_ms() - begin_ms) / 1000, (listening_ms - begin_ms) / 1000,
+                 process_cpu_seconds(node->pid));
 }
 
 static void print_memory(const struct options *options, struct cluster *cluster, double empty_kib)

@@ -228,6 +228,7 @@ static void end_coup(struct node *nobody, void *data)
 
 static void coup(struct node *nobody, void *data)
 {
+    unsigned election_ms = world.scenario->election_ms;
     struct node *node = data;
 
     (void)nobody;
@@ -239,14 +240,19 @@ static void coup(struct node *nobody, void *data)
     } else {
         world_trace("n%llu: is cut off", node->id);
         isolate(node->id, true, world_chance(0.5));
-        world_after(world_between(300, 4000), NULL, end_coup, NULL);
+        /* About as long as the others need to elect the next: it comes back with what it has
+         * appended in vain when that one has just begun. */
+        world_after(world_between(election_ms, 3ull * election_ms), NULL, end_coup, NULL);
     }
 }
 
 void faults_new_leader(struct node *node)
 {
     if (!world.healed && world_chance(world.scenario->coup)) {
-        world_after(world_between(0, world.scenario->election_ms / 2), NULL, coup, node);
+        unsigned most =
+            world_chance(0.5) ? 2 * world.scenario->net_max_ms : world.scenario->election_ms / 2;
+
+        world_after(world_between(0, most), NULL, coup, node);
     }
 }
 

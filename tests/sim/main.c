@@ -26,6 +26,7 @@ struct options {
     unsigned rules;
     unsigned jobs;
     bool trace;
+    bool stop; /* at the first failure */
     const char *program;
 };
 
@@ -60,8 +61,10 @@ static _Noreturn void usage(int status)
 {
     (void)fprintf(status == 0 ? stdout : stderr,
                   "usage: qh-sim [--scenario NAME|all] [--seeds N] [--first N] [--seed N]\n"
-                  "              [--rules HEX] [--jobs N] [--trace] [--list]\n"
+                  "              [--rules HEX] [--jobs N] [--trace] [--stop]\n"
+                  "              [--list]\n"
                   "Run N seeds in all, spread over the scenarios, from seed --first on.\n"
+                  "--stop: start no more seeds after the first failure.\n"
                   "--rules: those of the guard that are on (raft-glue/guard.h); 0: none.\n");
     exit(status);
 }
@@ -105,11 +108,17 @@ static void parse_rules(const char *text)
 static void parse_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"scenario", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'},    {"seed", required_argument, NULL, 'o'},
-        {"rules", required_argument, NULL, 'r'},    {"jobs", required_argument, NULL, 'j'},
-        {"trace", no_argument, NULL, 't'},          {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"scenario", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 'o'},
+        {"rules", required_argument, NULL, 'r'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"trace", no_argument, NULL, 't'},
+        {"stop", no_argument, NULL, 'q'},
+        {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -136,6 +145,9 @@ static void parse_options(int argc, char **argv)
             break;
         case 't':
             options.trace = true;
+            break;
+        case 'q':
+            options.stop = true;
             break;
         case 'l':
             list_scenarios();
@@ -281,7 +293,7 @@ static bool is_running(void)
 
 static void run_all(void)
 {
-    for (uint64_t i = 0; i < options.seeds; i++) {
+    for (uint64_t i = 0; i < options.seeds && !(options.stop && failures > 0); i++) {
         if (options.scenario != NULL) {
             start_job(free_job(), (unsigned)(options.scenario - scenario_table), options.first + i);
         } else {

@@ -4,13 +4,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -145,6 +142,19 @@ static const char *find_file(const char *prefix, const char *suffix, bool last)
     (void)closedir(stream);
     ck_assert_msg(found[0] != 0, "no file %s*%s", prefix, suffix);
     return found;
+}
+
+/* The name of the metadata of the snapshot that counts. */
+static const char *find_snapshot(void)
+{
+    struct datadir_summary summary;
+    char prefix[60];
+
+    ck_assert_int_eq(datadir_summarize(dir, &summary), QH_OK);
+    (void)snprintf(prefix, sizeof(prefix), "snapshot-%llu-%llu-",
+                   (unsigned long long)summary.snapshot_term,
+                   (unsigned long long)summary.snapshot_index);
+    return find_file(prefix, ".meta", false);
 }
 
 static size_t file_size(const char *name)
@@ -388,7 +398,7 @@ START_TEST(a_snapshot_cut_anywhere_is_refused)
         char name[320];
         size_t size;
 
-        (void)snprintf(name, sizeof(name), "%s", find_file("snapshot-", ".meta", true));
+        (void)snprintf(name, sizeof(name), "%s", find_snapshot());
         name[strlen(name) - (i == 0 ? 5 : 0)] = 0;
         ck_assert(strstr(name, suffixes[i]) != NULL);
         content = file_read(name, &size);
@@ -495,7 +505,7 @@ START_TEST(every_flipped_bit_of_the_snapshot_is_refused)
     char name[300];
 
     make_snapshots();
-    (void)snprintf(name, sizeof(name), "%s", find_file("snapshot-", ".meta", true));
+    (void)snprintf(name, sizeof(name), "%s", find_snapshot());
     expect_all_refused(name, 0, file_size(name) - 8, 1); /* the rest is padding, but summed */
     expect_all_refused(name, file_size(name) - 8, file_size(name), 1);
     name[strlen(name) - 5] = 0;
@@ -685,104 +695,6 @@ START_TEST(a_file_that_is_none_is_refused)
 }
 END_TEST
 
-/* Room and rights */
-
-/* Root passes every permission check, so be somebody else. */
-static uid_t drop_root(void)
-{
-    uid_t before = geteuid();
-
-    if (before == 0) {
-        ck_assert_int_eq(chown(base_dir, 65534, 65534), 0);
-        ck_assert_int_eq(chown(dir, 65534, 65534), 0);
-        ck_assert_int_eq(chown(path_of(""), 65534, 65534), 0);
-        ck_assert_int_eq(seteuid(65534), 0);
-    }
-    return before;
-}
-
-START_TEST(a_directory_that_cannot_be_written_is_refused)
-{
-    uid_t before;
-
-    ck_assert_int_eq(mkdir(path_of(""), 0700), 0);
-    before = drop_root();
-    ck_assert_int_eq(datadir_check(dir, false), QH_OK);
-    ck_assert_int_eq(chmod(path_of(""), 0500), 0);
-    error_count = 0;
-    ck_assert_int_eq(datadir_check(dir, false), QH_EPERM);
-    ck_assert_uint_eq(error_count, 1);
-    ck_assert_int_eq(chmod(path_of(""), 0), 0);
-    ck_assert_int_eq(datadir_check(dir, false), QH_EPERM);
-    ck_assert_uint_eq(error_count, 2);
-    ck_assert_int_eq(chmod(path_of(""), 0700), 0);
-    ck_assert_int_eq(seteuid(before), 0);
-}
-END_TEST
-
-/* A file system of @size bytes on DIR/raft, seen by this process alone; false where that is not
- * allowed. */
-static bool mount_small(const char *options)
-{
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-        return false;
-    }
-    return mount("tmpfs", path_of(""), "tmpfs", 0, options) == 0;
-}
-
-START_TEST(too_little_room_is_refused)
-{
-    ck_assert_int_eq(mkdir(path_of(""), 0700), 0);
-    if (geteuid() != 0 || !mount_small("size=64m")) {
-        return; /* needs a file system of its own */
-    }
-    error_count = 0;
-    ck_assert_int_eq(datadir_check(dir, false), QH_OK);
-    file_write("tmp-one", (const uint8_t *)"x", 1);
-    ck_assert_int_eq(datadir_check(dir, false), QH_ENOSPACE);
-    ck_assert_uint_eq(error_count, 1);
-    ck_assert_int_eq(unlink(path_of("tmp-one")), 0);
-    ck_assert_int_eq(mount(NULL, path_of(""), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
-    ck_assert_int_eq(datadir_check(dir, false), QH_EIO);
-    ck_assert_uint_eq(error_count, 2);
-    ck_assert_int_eq(umount(path_of("")), 0);
-}
-END_TEST
-
-START_TEST(one_process_at_a_time_holds_the_lock)
-{
-    char expected[40];
-    int status;
-    pid_t child;
-    int fds[2];
-    int again;
-    int fd;
-
-    ck_assert_int_eq(datadir_lock("/nonexistent", &fd), QH_ENOTFOUND);
-    ck_assert_int_eq(datadir_lock(dir, &fd), QH_OK);
-    (void)snprintf(expected, sizeof(expected), "pid=%ld", (long)getpid());
-    error_count = 0;
-    ck_assert_int_eq(datadir_lock(dir, &again), QH_EBUSY); /* not even this process twice */
-    ck_assert_uint_eq(error_count, 1);
-    ck_assert_ptr_nonnull(strstr(last_error, expected));
-    (void)close(fd);
-    ck_assert_int_eq(pipe(fds), 0);
-    child = fork();
-    if (child == 0) {
-        bool locked = datadir_lock(dir, &fd) == QH_OK && write(fds[1], "x", 1) == 1;
-
-        (void)pause();
-        _exit(locked ? 0 : 1);
-    }
-    ck_assert_int_eq(read(fds[0], expected, 1), 1);
-    ck_assert_int_eq(datadir_lock(dir, &fd), QH_EBUSY);
-    ck_assert_int_eq(kill(child, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(datadir_lock(dir, &fd), QH_OK); /* the kernel released it */
-    (void)close(fd);
-}
-END_TEST
-
 static void add_first_half(TCase *tcase)
 {
     tcase_add_test(tcase, a_log_is_read_as_libraft_reads_it);
@@ -807,9 +719,6 @@ static void add_second_half(TCase *tcase)
     tcase_add_test(tcase, segments_that_do_not_reach_the_snapshot_are_refused);
     tcase_add_test(tcase, what_libraft_set_aside_or_nobody_knows_is_refused);
     tcase_add_test(tcase, a_file_that_is_none_is_refused);
-    tcase_add_test(tcase, a_directory_that_cannot_be_written_is_refused);
-    tcase_add_test(tcase, too_little_room_is_refused);
-    tcase_add_test(tcase, one_process_at_a_time_holds_the_lock);
 }
 
 int main(void)

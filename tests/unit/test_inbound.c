@@ -1,5 +1,7 @@
 /* Connections that others make to us: who replaces whom, whose process died, and limits. */
+#include <linux/filter.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -100,6 +102,41 @@ START_TEST(a_peer_that_leaves_us_but_lives_is_not_gone)
     RIG_WAIT(&rig,
              beta()->in_down[TRANSPORT_RAFT][1] == 1 && beta()->in_down[TRANSPORT_RPC][1] == 1);
     ck_assert_uint_eq(beta()->gone[TRANSPORT_RAFT][1] + beta()->gone[TRANSPORT_RPC][1], 0);
+}
+END_TEST
+
+/* From now on the socket gets nothing: no data, no acknowledgement, no reset. */
+static void make_deaf(const struct conn *conn)
+{
+    struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
+    struct sock_fprog program = {.len = 1, .filter = &drop};
+    uv_os_fd_t fd = -1;
+
+    ck_assert_int_eq(uv_fileno((const uv_handle_t *)&conn->tcp, &fd), 0);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+
+/* A cut link, or a host without power: about the user time-out later both ends know, though
+ * neither had anything to send, and nobody takes it for the end of a process. */
+START_TEST(a_host_that_vanished_is_noticed_and_not_gone)
+{
+    struct transport_config config = rig_config(&rig, 2);
+    const struct conn *inbound;
+
+    config.user_timeout_ms = 1000;
+    config.retry_ms = 60000; /* or a new connection would replace the old one */
+    rig_start_with(&rig, 2, &config);
+    rig.nodes[1].transport->env.user_timeout_ms = 1000;
+    rig_introduce(&rig, 2, 1);
+    RIG_WAIT(&rig, beta()->in_up[TRANSPORT_RAFT][3] == 1 && beta()->in_up[TRANSPORT_RPC][3] == 1);
+    for (inbound = beta()->transport->inbound; inbound->hello.id != 3; inbound = inbound->next) {
+    }
+    make_deaf(inbound);
+    make_deaf(rig.nodes[2].transport->peers->dials[inbound->channel].conn);
+    RIG_WAIT(&rig, beta()->in_down[0][3] + beta()->in_down[1][3] == 1);
+    RIG_WAIT(&rig, rig.nodes[2].down[0][2] + rig.nodes[2].down[1][2] == 1);
+    ck_assert_uint_eq(beta()->gone[0][3] + beta()->gone[1][3], 0);
+    ck_assert(rig_logged(&rig, "timed out"));
 }
 END_TEST
 
@@ -275,6 +312,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, open_pair, close_rig);
     tcase_add_test(tcase, a_process_that_is_stopped_in_order_is_gone_too);
     tcase_add_test(tcase, a_peer_that_leaves_us_but_lives_is_not_gone);
+    tcase_add_test(tcase, a_host_that_vanished_is_noticed_and_not_gone);
     tcase_add_test(tcase, the_newer_connection_of_a_peer_replaces_the_older);
     tcase_add_test(tcase, a_replaced_connection_is_not_reported);
     tcase_add_test(tcase, a_stranger_does_not_take_the_place_of_a_peer);

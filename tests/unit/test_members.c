@@ -67,6 +67,17 @@ START_TEST(not_while_a_change_a_promotion_or_a_transfer_runs)
 }
 END_TEST
 
+START_TEST(of_two_voters_the_leader_removes_the_other_and_not_itself)
+{
+    ck_assert_int_eq(members_may_change(&world.raft, 1, true), QH_OK);
+    world.servers[2].role = RAFT_SPARE;
+    ck_assert_int_eq(members_may_change(&world.raft, 1, true), QH_EREFUSED);
+    ck_assert_int_eq(members_may_change(&world.raft, 2, true), QH_OK);
+    world.servers[1].role = RAFT_SPARE;
+    ck_assert_int_eq(members_may_change(&world.raft, 2, true), QH_OK);
+}
+END_TEST
+
 START_TEST(not_while_the_configuration_is_uncommitted)
 {
     world.raft.configuration_uncommitted_index = 11;
@@ -148,6 +159,7 @@ int main(void)
     tcase_add_test(tcase, a_settled_leader_may_change);
     tcase_add_test(tcase, only_a_leader_may);
     tcase_add_test(tcase, not_while_a_change_a_promotion_or_a_transfer_runs);
+    tcase_add_test(tcase, of_two_voters_the_leader_removes_the_other_and_not_itself);
     tcase_add_test(tcase, not_while_the_configuration_is_uncommitted);
     tcase_add_test(tcase, every_voter_must_hold_the_configuration);
     tcase_add_test(tcase, the_server_that_goes_need_not_hold_it);
