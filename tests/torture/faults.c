@@ -23,6 +23,20 @@ struct totals {
     unsigned passed, failed, skipped;
 };
 
+/* A small disk is taken away before the directories are. */
+static void close_scene(struct scene *scene)
+{
+    if (scene->writer.cluster == NULL) {
+        return;
+    }
+    cluster_kill_all(&scene->cluster);
+    for (unsigned i = 0; i < scene->cluster.count; i++) {
+        (void)umount2(scene->cluster.nodes[i].dir, MNT_DETACH | UMOUNT_NOFOLLOW);
+    }
+    writer_close(&scene->writer);
+    cluster_close(&scene->cluster);
+}
+
 static void run_case(const struct faults_entry *entry, struct totals *totals)
 {
     static struct scene scene;
@@ -49,10 +63,7 @@ static void run_case(const struct faults_entry *entry, struct totals *totals)
         (void)printf("ok %s (%.1f s)\n", entry->name, seconds);
     }
     (void)fflush(stdout);
-    if (scene.writer.cluster != NULL) {
-        writer_close(&scene.writer);
-        cluster_close(&scene.cluster);
-    }
+    close_scene(&scene);
     process_remove_tree(scene.dir);
     free(scene.dir);
 }

@@ -35,7 +35,7 @@
 static const char usage[] =
     "usage: qh-torture --rounds N --nodes 3|4|5 [--witness] [--seed S] [--dir D] [--keep]\n"
     "                  [--outstanding K] [--rate R] [--verbose] [--demo]\n"
-    "--outstanding K: writes under way at each node (16); --rate R: writes a second (800; 0: no\n"
+    "--outstanding K: writes under way at each node (16); --rate R: writes a second (250; 0: no\n"
     "limit). --dir D: instead of a temporary directory; --keep: do not remove it. --demo: "
     "explain,\n"
     "and with --keep leave the nodes running in the end until interrupted.\n";
@@ -447,7 +447,7 @@ static bool parse_options(int argc, char **argv, struct torture_options *ret_opt
         {NULL, 0, NULL, 0},
     };
     struct torture_options options = {.outstanding = 16,
-                                      .rate = 800,
+                                      .rate = 250,
                                       .seed = randombytes_uniform(1000000),
                                       .verbose = isatty(STDOUT_FILENO) == 1};
     int option;
