@@ -28,8 +28,9 @@ enum guard_rule {
     GUARD_R16_TRUNCATE_SNAPSHOT = 1 << 10,
     GUARD_R17_LONE_VOTER_NEW_TERM = 1 << 11, /* not in the report; found later */
     GUARD_R18_VOTE_AS_ASKED = 1 << 12,       /* the same */
+    GUARD_R19_CHANGE_STORED_FIRST = 1 << 13, /* the same */
 };
-#define GUARD_RULES_ALL 0x1fffu
+#define GUARD_RULES_ALL 0x3fffu
 
 struct guard;
 
@@ -64,6 +65,7 @@ struct guard_counters {
     uint64_t prefixes_accepted;  /* R13 */
     uint64_t prevotes_corrected; /* R14 */
     uint64_t votes_lent;         /* R18 */
+    uint64_t changes_held;       /* R19 */
     uint64_t quorums_checked;    /* R15 */
     uint64_t conflicts_dropped;  /* R16 */
     uint64_t commits_told;       /* guard_commit.c */

@@ -241,6 +241,32 @@ static int send_failed(struct guard *guard, struct raft_io_send *request,
     return status;
 }
 
+/* R19. What libraft does: sends a configuration change to the followers while the leader's own disk
+ * does not have it yet.
+ * Why that is wrong: if the leader dies then, the server that the change takes out may be the only
+ * one that has it. It is no candidate any more (libraft goes by its own configuration), while its
+ * log, the longest, keeps it from voting for the others, who need its vote: no leader, for ever.
+ * What the rule does: such a message is left out until the change is on this disk; the next
+ * heartbeat brings it. Why that is safe: leaving a message out always is. It then takes the
+ * leader's return at most to end such a state, for the leader is in the new configuration
+ * (members.h). */
+static bool tells_of_unstored_change(const struct guard *guard, const struct raft_message *message)
+{
+    const struct raft_append_entries *args = &message->append_entries;
+    raft_index stored = guard->raft->last_stored;
+
+    if (!guard_has(guard, GUARD_R19_CHANGE_STORED_FIRST) ||
+        message->type != RAFT_IO_APPEND_ENTRIES) {
+        return false;
+    }
+    for (unsigned i = args->n_entries; i > 0 && args->prev_log_index + i > stored; i--) {
+        if (args->entries[i - 1].type == RAFT_CHANGE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int io_send(struct raft_io *io, struct raft_io_send *request,
                    const struct raft_message *message, raft_io_send_cb cb)
 {
@@ -255,6 +281,10 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
     if (guard_has(guard, GUARD_R3_NO_VOTE_UNPERSISTED) && message->type == RAFT_IO_REQUEST_VOTE &&
         guard->writes_inflight > 0) {
         guard->counters.votes_held++;
+        return RAFT_NOCONNECTION;
+    }
+    if (tells_of_unstored_change(guard, message)) {
+        guard->counters.changes_held++;
         return RAFT_NOCONNECTION;
     }
     changed = *message;

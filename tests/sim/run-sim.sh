@@ -9,7 +9,7 @@
 set -u
 sim=${top_builddir:-.}/tests/sim/qh-sim
 seeds=${SIM_SEEDS:-506}
-all=1fff # GUARD_RULES_ALL
+all=3fff # GUARD_RULES_ALL
 passed=0
 failed=0
 out=$(mktemp) || exit 1

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raft-glue/guard_internal.h"
 #include "tests/lib/test.h"
 #include "tests/unit/scripted.h"
 
@@ -396,6 +397,48 @@ START_TEST(r14_a_granted_prevote_keeps_its_term)
 }
 END_TEST
 
+/* R19: server 1 leads, and adds server 3. */
+static void change_done(struct raft_change *change, int status)
+{
+    (void)change;
+    (void)status;
+}
+
+static bool follower_has_change_first(unsigned rules)
+{
+    static struct raft_change change;
+    const struct scripted_message *sent;
+
+    scripted_init(&a, 1, rules);
+    a.term = 1;
+    scripted_store_change(&a, 1, 2);
+    scripted_start(&a);
+    scripted_elect(&a);
+    scripted_disk_all(&a);
+    scripted_append_result(&a, 2, a.raft.current_term, 0, guard_log_last(&a.raft));
+    ck_assert_int_eq(raft_add(&a.raft, &change, 3, "3", change_done), 0);
+    sent = scripted_last(&a, RAFT_IO_APPEND_ENTRIES, 2);
+    return sent != NULL && sent->message.append_entries.n_entries > 0 &&
+           sent->entries[sent->message.append_entries.n_entries - 1].type == RAFT_CHANGE;
+}
+
+START_TEST(r19_a_change_is_sent_only_once_it_is_on_the_leaders_disk)
+{
+    const struct scripted_message *sent;
+
+    ck_assert(follower_has_change_first(WITHOUT(GUARD_R19_CHANGE_STORED_FIRST)));
+    ck_assert(!follower_has_change_first(GUARD_RULES_ALL));
+    ck_assert_uint_ge(a.guard.counters.changes_held, 1);
+    scripted_disk_all(&a);
+    a.now += a.raft.heartbeat_timeout;
+    scripted_tick(&a);
+    sent = scripted_last(&a, RAFT_IO_APPEND_ENTRIES, 2);
+    ck_assert_ptr_nonnull(sent);
+    ck_assert_uint_gt(sent->message.append_entries.n_entries, 0);
+    ck_assert_int_eq(sent->entries[sent->message.append_entries.n_entries - 1].type, RAFT_CHANGE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("guard_io");
@@ -419,6 +462,7 @@ int main(void)
     tcase_add_test(tcase, r6_a_second_vote_that_reaches_the_disk_ends_the_process);
     tcase_add_test(tcase, r14_a_refused_candidate_learns_the_higher_term);
     tcase_add_test(tcase, r14_a_granted_prevote_keeps_its_term);
+    tcase_add_test(tcase, r19_a_change_is_sent_only_once_it_is_on_the_leaders_disk);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }
