@@ -1,7 +1,8 @@
 /* Cases of qh-faults: membership and recovery with real processes. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stdio.h>
 
 #include "tests/torture/faults.h"
 #include "tests/torture/process.h"
@@ -51,16 +52,26 @@ static void case_remove(struct scene *scene)
     }
 }
 
-/* A leader that is removed hands over by ending its term: the others elect one of them. */
+/* A leader does not take itself out: it says so, hands over when told to, and can be removed then.
+ */
 static void case_remove_leader(struct scene *scene)
 {
     struct cluster_node *leader;
+    char *request;
+    char answer[CLUSTER_LINE_SIZE_MAX];
+    bool refused;
 
     if (!scene_begin(scene, 3, VALUE_SIZE) || !scene_transfer(scene, node_of(scene, 0))) {
         return;
     }
     leader = node_of(scene, 0);
-    if (!scene_remove(scene, leader->id)) {
+    request = process_format("remove %" PRIu64, leader->id);
+    refused = cluster_ask(leader, request, request, FAULTS_WAIT_MS, answer) &&
+              strcmp(answer, "QH_EREFUSED") == 0;
+    free(request);
+    if (!scene_expect(scene, refused, "the leader does not refuse to remove itself") ||
+        !scene_goes_on(scene) || !scene_transfer(scene, node_of(scene, 1)) ||
+        !scene_remove(scene, leader->id)) {
         return;
     }
     cluster_kill(leader);
@@ -222,7 +233,7 @@ static void case_recover_grow(struct scene *scene)
 const struct faults_entry faults_member_cases[] = {
     {"one_node_grows_to_three", case_grow},
     {"a_member_is_removed", case_remove},
-    {"the_leader_is_removed", case_remove_leader},
+    {"the_leader_is_removed_only_after_a_transfer", case_remove_leader},
     {"a_lost_node_rejoins_under_a_new_id", case_rejoin},
     {"leadership_is_transferred_under_load", case_transfer},
     {"a_stopped_leader_hands_over_and_comes_back", case_stop},
