@@ -241,6 +241,23 @@ static int send_failed(struct guard *guard, struct raft_io_send *request,
     return status;
 }
 
+/* R18, second part (see server_to_vote() in guard_recv.c). What libraft does: sends entries while
+ * they are on their way to its own disk.
+ * Why that is wrong when it has become the only voter by demoting the other: if it dies before the
+ * entry is on its disk, the other one has it, is no candidate any more, and has the longer log,
+ * so that it does not vote either: no leader, for ever.
+ * What the rule does: a lone voter sends what is on its disk, and nothing else.
+ * Why that is safe: what it stores is committed, whoever else has it; the rest is sent again. */
+static bool is_kept_back(const struct guard *guard, const struct raft_message *message)
+{
+    const struct raft_append_entries *args = &message->append_entries;
+
+    return guard_has(guard, GUARD_R18_VOTE_AS_ASKED) && message->type == RAFT_IO_APPEND_ENTRIES &&
+           args->n_entries > 0 &&
+           args->prev_log_index + args->n_entries > guard->raft->last_stored &&
+           guard_is_lone_voter(guard->raft);
+}
+
 static int io_send(struct raft_io *io, struct raft_io_send *request,
                    const struct raft_message *message, raft_io_send_cb cb)
 {
@@ -255,6 +272,9 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
     if (guard_has(guard, GUARD_R3_NO_VOTE_UNPERSISTED) && message->type == RAFT_IO_REQUEST_VOTE &&
         guard->writes_inflight > 0) {
         guard->counters.votes_held++;
+        return RAFT_NOCONNECTION;
+    }
+    if (is_kept_back(guard, message)) {
         return RAFT_NOCONNECTION;
     }
     changed = *message;
