@@ -167,7 +167,11 @@ QH_RESULT link_init(struct link *link, uv_loop_t *loop, const char *dir, unsigne
     link->uv_start = link->io.start;
     link->io.start = link_start;
     link->io.send = link_send;
-    return QH_OK;
+    err = link_truncate_init(link, loop, dir);
+    if (err != QH_OK) {
+        raft_uv_close(&link->io);
+    }
+    return err;
 }
 
 void link_set_transport(struct link *link, struct transport *transport)
@@ -177,6 +181,7 @@ void link_set_transport(struct link *link, struct transport *transport)
 
 void link_close(struct link *link)
 {
+    link_truncate_close(link);
     raft_uv_close(&link->io);
     memset(link, 0, sizeof(*link));
 }

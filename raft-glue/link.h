@@ -10,8 +10,10 @@
 #include "base/err.h"
 #include "raft-glue/transport.h"
 
+struct link_append; /* waits for a truncation */
+
 struct link {
-    struct raft_io io; /* raft_uv's, with send and start replaced */
+    struct raft_io io; /* raft_uv's, with send, start, append and truncate replaced */
     struct raft_uv_transport none;
     struct transport *transport;
     raft_io_recv_cb recv_cb;
@@ -19,7 +21,20 @@ struct link {
      * sender reads it from its disk unchecked. NULL: none. */
     enum qh_err (*verify_snapshot)(struct bytes data);
     int (*uv_start)(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv);
+    /* The rest belongs to link_truncate.c. */
+    int (*uv_append)(struct raft_io *io, struct raft_io_append *req,
+                     const struct raft_entry entries[], unsigned n, raft_io_append_cb cb);
+    int (*uv_truncate)(struct raft_io *io, raft_index index);
+    char *dir;
+    uv_timer_t *poll;
+    raft_index truncating; /* the index of the truncation under way; 0: none */
+    unsigned truncate_ms;  /* how long one may take: LINK_TRUNCATE_MS, tests lower it */
+    uint64_t truncate_deadline_ms;
+    struct link_append *held; /* in order */
+    struct link_append **held_end;
 };
+
+#define LINK_TRUNCATE_MS 10000u
 
 /* The sizes of a new log file, in bytes. */
 #define LINK_SEGMENT_SIZE_MIN (64u << 10)
@@ -34,8 +49,12 @@ struct link {
  * Errors: QH_ENOTFOUND (no such directory), QH_EINVAL (path or size), QH_ENOMEM, QH_EPERM,
  *         QH_ESYSTEM.
  * Owns:   link_close() after raft's close callback, and after the transport has called back
- *         for everything that was sent. */
+ *         for everything that was sent; the loop runs once more before it is closed. */
 QH_RESULT link_init(struct link *link, uv_loop_t *loop, const char *dir, unsigned segment_size);
+/* link_truncate.c, for link.c alone. Errors: QH_ENOMEM. */
+QH_RESULT link_truncate_init(struct link *link, uv_loop_t *loop, const char *dir);
+void link_truncate_close(struct link *link);
+
 void link_set_transport(struct link *link, struct transport *transport);
 void link_close(struct link *link);
 

@@ -539,6 +539,7 @@ START_TEST(arguments_are_checked)
     ck_assert_int_eq(link_init(&link, &loop, path, LINK_SEGMENT_SIZE_MIN), QH_EINVAL);
     ck_assert_int_eq(link_init(&link, &loop, path + 1, LINK_SEGMENT_SIZE_MIN), QH_OK);
     link_close(&link);
+    (void)uv_run(&loop, UV_RUN_DEFAULT); /* the timers close */
     ck_assert_int_eq(uv_loop_close(&loop), 0);
     test_remove_dir(dir);
 }
