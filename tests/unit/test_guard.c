@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raft-glue/guard_internal.h"
 #include "tests/lib/test.h"
 #include "tests/unit/scripted.h"
 
@@ -326,6 +327,68 @@ START_TEST(r17_a_lone_voter_is_not_made_leader_of_somebody_elses_term)
 }
 END_TEST
 
+/* R18, last part: server 1 follows server 2, and does not know that it is a voter. */
+static raft_id leader_after_silence(unsigned rules)
+{
+    start(rules);
+    heartbeat(2, 3);
+    ck_assert_uint_eq(a.raft.follower_state.current_leader.id, 2);
+    a.raft.configuration.servers[0].role = RAFT_STANDBY;
+    scripted_time_out(&a);
+    ck_assert_int_eq(a.raft.state, RAFT_FOLLOWER);
+    return a.raft.follower_state.current_leader.id;
+}
+
+START_TEST(r18_a_silent_leader_is_forgotten_by_one_that_does_not_stand_for_election)
+{
+    ck_assert_uint_eq(leader_after_silence(WITHOUT(GUARD_R18_VOTE_AS_ASKED)), 2);
+    ck_assert_uint_eq(leader_after_silence(GUARD_RULES_ALL), 0);
+    heartbeat(2, 3);
+    ck_assert_uint_eq(a.raft.follower_state.current_leader.id, 2);
+}
+END_TEST
+
+/* Telling what is committed */
+
+static raft_index commit_told(raft_id server)
+{
+    const struct scripted_message *sent = scripted_last(&a, RAFT_IO_APPEND_ENTRIES, server);
+
+    ck_assert_ptr_nonnull(sent);
+    return sent->message.append_entries.leader_commit;
+}
+
+START_TEST(a_follower_is_told_what_is_committed_as_soon_as_it_has_it)
+{
+    raft_index last;
+    unsigned sent_before;
+
+    start(GUARD_RULES_ALL);
+    scripted_elect(&a);
+    scripted_disk_all(&a);
+    last = guard_log_last(&a.raft);
+    scripted_append_result(&a, 2, a.raft.current_term, 0, last);
+    scripted_append_result(&a, 3, a.raft.current_term, 0, last);
+    scripted_apply(&a, "value");
+    scripted_disk_all(&a);
+    scripted_append_result(&a, 2, a.raft.current_term, 0, last + 1);
+    ck_assert_uint_eq(a.raft.commit_index, last + 1);
+    sent_before = a.sent_count;
+    guard_tell_commit(&a.guard, 3); /* which has not acknowledged it yet */
+    ck_assert_uint_eq(a.sent_count, sent_before);
+    guard_tell_commit(&a.guard, 2);
+    ck_assert_uint_eq(commit_told(2), last + 1);
+    ck_assert_uint_eq(
+        scripted_last(&a, RAFT_IO_APPEND_ENTRIES, 2)->message.append_entries.n_entries, 0);
+    scripted_append_result(&a, 3, a.raft.current_term, 0, last + 1);
+    ck_assert_uint_eq(commit_told(3), last + 1);
+    sent_before = a.sent_count;
+    guard_tell_commit(&a.guard, 0); /* everybody knows */
+    ck_assert_uint_eq(a.sent_count, sent_before);
+    ck_assert_uint_eq(a.guard.counters.commits_told, 2);
+}
+END_TEST
+
 /* No rules */
 
 static void fail_disk_step(struct scripted *node)
@@ -369,6 +432,8 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, r17_a_lone_voter_does_not_lead_the_same_term_twice);
     tcase_add_test(tcase, r17_the_last_voter_does_not_share_its_leaders_term);
     tcase_add_test(tcase, r17_a_lone_voter_is_not_made_leader_of_somebody_elses_term);
+    tcase_add_test(tcase, r18_a_silent_leader_is_forgotten_by_one_that_does_not_stand_for_election);
+    tcase_add_test(tcase, a_follower_is_told_what_is_committed_as_soon_as_it_has_it);
     tcase_add_test(tcase, without_rules_the_library_is_as_it_was);
     suite_add_tcase(suite, tcase);
     return suite;
