@@ -14,8 +14,10 @@
 #include "raft-glue/replica_private.h"
 #include "raft-glue/version.h"
 
-#define SEGMENT_SIZE (4u << 20) /* bytes of a log segment: three are preallocated */
-#define CATCH_UP_ROUNDS 100u    /* of a node that is added; libraft's 10 are too few over a WAN */
+#define SEGMENT_SIZE                                                                          \
+    (8u << 20) /* bytes of a log segment; three or four are allocated ahead. Smaller ones are \
+                * closed more often, and each closing holds writes up for tens of ms */
+#define CATCH_UP_ROUNDS 100u /* of a node that is added; libraft's 10 are too few over a WAN */
 #define CATCH_UP_ROUND_MS 50000u
 
 struct replica_timing replica_timing(enum replica_preset preset, bool witness)
