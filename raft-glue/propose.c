@@ -270,6 +270,9 @@ QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint
     struct txn txn;
     enum qh_err err;
 
+    if (propose->closing) {
+        return QH_ECANCELED;
+    }
     if (txn_decode(transaction, &txn) != QH_OK || !is_once_transaction(&txn)) {
         return QH_EINVAL;
     }
@@ -414,6 +417,7 @@ void propose_free(struct propose *propose)
     struct proposal *proposal;
 
     propose->role = (struct propose_role){0};
+    propose->closing = true; /* callbacks may still submit */
     while ((proposal = TAILQ_FIRST(&propose->pending)) != NULL) {
         finish_failed(propose, proposal, QH_ECANCELED);
     }

@@ -86,7 +86,7 @@ void propose_free(struct propose *propose);
  * propose_tick() after @deadline_ms.
  * Errors: QH_EINVAL not a transaction that happens once, QH_EEXIST its id is pending here,
  *         QH_EBUSY PROPOSE_PENDING_MAX or PROPOSE_QUEUE_SIZE_MAX are. On any error @cb is not
- *         called.
+ *         called. QH_ECANCELED from a callback that propose_free() makes.
  * Owns:   copies @transaction. */
 QH_RESULT propose_submit(struct propose *propose, struct bytes transaction, uint64_t now_ms,
                          uint64_t deadline_ms, propose_cb cb, void *data);

@@ -68,6 +68,7 @@ struct propose {
     struct propose_waiter waiters[NODES_MAX];
     bool writing; /* the last entry is not on the local disk yet */
     bool flushing;
+    bool closing;
     bool delivering; /* what callbacks submit travels together: no entry is made meanwhile */
 };
 

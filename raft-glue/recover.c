@@ -137,6 +137,7 @@ static QH_RESULT run_step(const char *dir, const struct identity *identity, raft
         err = run_raft(&link, identity, step, configuration, &loop);
         link_close(&link);
     }
+    (void)uv_run(&loop, UV_RUN_DEFAULT); /* what was closed ends */
     (void)uv_loop_close(&loop);
     return err;
 }
