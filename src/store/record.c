@@ -49,17 +49,3 @@ void record_unref(struct record *record)
         free(record);
     }
 }
-
-struct bytes record_key(const struct record *record)
-{
-    struct bytes key = {record->data, record->key_size};
-
-    return key;
-}
-
-struct bytes record_value(const struct record *record)
-{
-    struct bytes value = {record->data + record->key_size, record->value_size};
-
-    return value;
-}

@@ -25,7 +25,15 @@ struct record *record_new(struct bytes key, struct bytes value);
 struct record *record_ref(struct record *record);
 void record_unref(struct record *record);
 
-struct bytes record_key(const struct record *record);
-struct bytes record_value(const struct record *record);
+/* Here, since the tree does little else. */
+static inline struct bytes record_key(const struct record *record)
+{
+    return (struct bytes){record->data, record->key_size};
+}
+
+static inline struct bytes record_value(const struct record *record)
+{
+    return (struct bytes){record->data + record->key_size, record->value_size};
+}
 
 #endif
