@@ -69,6 +69,7 @@ needs_rule "R15 alone" $((1 << 9)) wan 5
 needs_rule "R16 alone" $((1 << 10)) slow-snapshots 60
 needs_rule "R17 alone" $((1 << 11)) lone 20
 needs_rule "R18 alone" $((1 << 12)) lone 60
+needs_rule "R19 alone" $((1 << 13)) lone 200
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
