@@ -65,7 +65,7 @@ static uint64_t stagger(const struct fsm *fsm, uint64_t amount)
  * to a lagging peer, entries bound the time of a restart. */
 static bool snapshot_due(const struct fsm *fsm)
 {
-    uint64_t bytes = store_data_size(fsm->store) / 4;
+    uint64_t bytes = store_data_size(fsm->store) / 5;
 
     if (bytes < fsm->bytes_min) {
         bytes = fsm->bytes_min;

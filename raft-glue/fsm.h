@@ -22,7 +22,7 @@ struct fsm_callbacks {
     void (*restored)(void *data);
 };
 
-/* When a snapshot is due: enough entries and enough bytes since the last one (a quarter of the
+/* When a snapshot is due: enough entries and enough bytes since the last one (a fifth of the
  * store, within the bounds), or twice the bytes, or so many entries that a restart would take long.
  * Up to 1.75 times as much on some nodes, so that they do not all write at once. */
 #define FSM_SNAPSHOT_ENTRIES_MIN 1024u
