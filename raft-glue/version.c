@@ -101,7 +101,7 @@ static void notes_read(const uint8_t *notes, size_t size, struct version_library
 
 struct search {
     uintptr_t address; /* of a function of the library */
-    struct version_library *library;
+    struct version_library *found;
 };
 
 static bool object_holds(const struct dl_phdr_info *info, uintptr_t address)
@@ -125,15 +125,15 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *data)
     if (!object_holds(info, search->address)) {
         return 0;
     }
-    (void)snprintf(search->library->path, sizeof search->library->path, "%s",
+    (void)snprintf(search->found->path, sizeof search->found->path, "%s",
                    info->dlpi_name[0] != '\0' ? info->dlpi_name : "this program itself");
-    for (unsigned i = 0; i < info->dlpi_phnum && search->library->build_id[0] == '\0'; i++) {
+    for (unsigned i = 0; i < info->dlpi_phnum && search->found->build_id[0] == '\0'; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
 
         if (header->p_type == PT_NOTE) {
             uintptr_t notes = info->dlpi_addr + header->p_vaddr;
 
-            notes_read((const uint8_t *)notes, header->p_memsz, search->library);
+            notes_read((const uint8_t *)notes, header->p_memsz, search->found);
         }
     }
     return 1;
@@ -142,7 +142,7 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *data)
 enum qh_err version_find(struct version_library *ret_library)
 {
     struct version_library library = {.path = "", .build_id = ""};
-    struct search search = {.address = (uintptr_t)&raft_init, .library = &library};
+    struct search search = {.address = (uintptr_t)&raft_init, .found = &library};
 
     if (dl_iterate_phdr(object_visit, &search) == 0) {
         return QH_ENOTFOUND;
