@@ -95,6 +95,7 @@ static void tick_stop(struct replica *replica, uint64_t now_ms)
     uv_idle_stop(&replica->deliver);
     propose_free(replica->propose);
     replica->propose = NULL;
+    link_set_transport(&replica->link, NULL); /* libraft goes on until the process ends */
     transport_close(replica->transport, finish_stop, replica);
 }
 

@@ -8,7 +8,6 @@
  * never freed: a few bytes for each attempt of an operator's rare command. */
 struct change_request {
     struct raft_change raft_change;
-    struct replica *replica;
     bool answered;
     int status;
 };
@@ -71,7 +70,6 @@ static void start_step(struct replica *replica)
         return;
     }
     request->raft_change.data = request;
-    request->replica = replica;
     rv = submit_change(replica, request);
     if (rv == 0) {
         replica->change.request = request;

@@ -204,11 +204,12 @@ static enum qh_err check_hello(void *data, const struct transport_hello *hello)
 
 static enum qh_err receive_rpc(struct replica *replica, uint64_t peer, struct bytes body)
 {
-    struct bytes rest = {.base = body.base + 1, .size = body.size - 1};
+    struct bytes rest;
 
     if (body.size < 1) {
         return QH_EMALFORMED;
     }
+    rest = (struct bytes){.base = body.base + 1, .size = body.size - 1};
     if (body.base[0] == RPC_FORWARD && replica->propose != NULL) {
         propose_forwarded(replica->propose, peer, rest);
         return QH_OK;
