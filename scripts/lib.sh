@@ -10,6 +10,7 @@ packages=(
     gcc libc6-dev binutils
     clang libclang-rt-14-dev clang-format
     libraft-dev libuv1-dev libsodium-dev libssl-dev check
+    libprotobuf-c-dev protobuf-c-compiler libcyaml-dev liburcu-dev libjansson-dev libnss3-dev
     openssl xz-utils
 )
 

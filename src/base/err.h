@@ -28,7 +28,39 @@
     X(QH_EGENERATION, 20, "the peer belongs to another generation of the cluster") \
     X(QH_EROLLEDBACK, 21, "the node's disk was rolled back or replaced")           \
     X(QH_EPERM, 22, "not permitted")                                               \
-    X(QH_EREFUSED, 23, "refused by the cluster's policy")
+    X(QH_EREFUSED, 23, "refused by the cluster's policy")                          \
+    X(QH_ELOCKED, 24, "the node is locked: it has no cluster key")                 \
+    X(QH_ENOTENROLLED, 25, "the client's certificate is not enrolled")             \
+    X(QH_EPIN, 26, "wrong PIN or password")                                        \
+    X(QH_EPINLOCKED, 27, "the role is locked after too many wrong PINs")           \
+    X(QH_EPINRANGE, 28, "the PIN is too short or too long")                        \
+    X(QH_ENOPIN, 29, "the role has no PIN yet")                                    \
+    X(QH_ETICKET, 30, "the login has ended: log in again")                         \
+    X(QH_ENOLOGIN, 31, "a login is needed")                                        \
+    X(QH_ENOQUORUM, 32, "no majority of the nodes can be reached: changes wait")   \
+    X(QH_ESTALE, 33, "the node is too far behind")                                 \
+    X(QH_ECONFLICT, 34, "changed by somebody else at the same time")               \
+    X(QH_EUNSUPPORTED, 35, "not supported")                                        \
+    X(QH_EMECHANISM, 36, "the mechanism is unknown or does not fit the function")  \
+    X(QH_EPARAMETER, 37, "the mechanism's parameter is invalid")                   \
+    X(QH_EKEYTYPE, 38, "the key's type does not fit the mechanism")                \
+    X(QH_EKEYUSE, 39, "the key's attributes do not allow this use")                \
+    X(QH_EKEYSIZE, 40, "the key's size is out of range")                           \
+    X(QH_ECURVE, 41, "the curve is not supported")                                 \
+    X(QH_EDATA, 42, "the data is invalid for the mechanism")                       \
+    X(QH_EDATASIZE, 43, "the data's size is invalid for the mechanism")            \
+    X(QH_ESIGNATURE, 44, "the signature is invalid")                               \
+    X(QH_ESIGNATURESIZE, 45, "the signature's size is invalid")                    \
+    X(QH_ECIPHERTEXT, 46, "the encrypted data is invalid")                         \
+    X(QH_ECIPHERTEXTSIZE, 47, "the encrypted data's size is invalid")              \
+    X(QH_ETEMPLATE, 48, "the template contradicts itself or the function")         \
+    X(QH_EINCOMPLETE, 49, "the template lacks an attribute")                       \
+    X(QH_EATTRIBUTE, 50, "the attribute does not exist for this object")           \
+    X(QH_EATTRVALUE, 51, "the attribute's value is invalid")                       \
+    X(QH_EREADONLY, 52, "the attribute or object cannot be changed")               \
+    X(QH_EROOM, 53, "the buffer is too small")                                     \
+    X(QH_EUNINITIALIZED, 54, "the node belongs to no cluster yet")                 \
+    X(QH_ECONFIG, 55, "the configuration is invalid")
 
 enum qh_err {
 #define QH_ERR_ENUM(name, number, message) name = number,

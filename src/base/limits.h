@@ -30,4 +30,25 @@
 #define NODE_NAME_LENGTH_MAX 63u /* characters: letters, digits, '-' and '.' */
 #define NODES_MAX 16u            /* servers in a cluster, of every role */
 
+/* What an HSM holds (src/hsm) and the client protocol carries (src/wire). */
+#define PARTITION_ID_SIZE 16u
+#define PARTITION_NAME_LENGTH_MAX 32u /* characters: printable ASCII, no blank at either end */
+#define PARTITIONS_DEFAULT 10u        /* a cluster's limit, unless it is set otherwise */
+#define PARTITIONS_MAX 64u
+#define OBJECT_ID_SIZE 16u
+#define OBJECTS_MAX 1000000u      /* a partition */
+#define ATTRIBUTES_MAX 64u        /* an object or template */
+#define ATTRIBUTE_SIZE_MAX 32768u /* bytes; a certificate with its chain has room */
+#define CLIENT_ID_SIZE 16u
+#define CLIENT_NAME_LENGTH_MAX 63u /* characters, as in node names */
+#define CLIENTS_MAX 1000u
+#define REGION_NAME_LENGTH_MAX 31u /* characters, as in node names */
+#define PIN_SIZE_MIN 4u            /* bytes; SO passwords and passphrases: 8 */
+#define PIN_SIZE_MAX 255u
+#define PASSWORD_SIZE_MIN 8u
+#define FINGERPRINT_SIZE 32u         /* SHA-256 of a certificate */
+#define USE_DATA_SIZE_MAX 1048576u   /* bytes in one Use */
+#define RANDOM_SIZE_MAX 65536u       /* bytes in one Random */
+#define WIRE_FRAME_SIZE_MAX 2097152u /* bytes, either way, the length not counted */
+
 #endif

@@ -1,0 +1,13 @@
+/* The numbers and types of PKCS#11, which mechanisms and attributes are called by in every
+ * layer. The header is NSS's, the one of Debian's packages that has version 3.0. */
+#ifndef QH_BASE_CRYPTOKI_H
+#define QH_BASE_CRYPTOKI_H
+
+#include <pkcs11.h>
+
+/* Version 3.0, missing there. */
+#ifndef CKA_UNIQUE_ID
+#define CKA_UNIQUE_ID 0x00000004UL
+#endif
+
+#endif

@@ -1,0 +1,73 @@
+/* Mechanisms: one complete operation each, on a struct key. */
+#ifndef QH_CRYPTO_MECH_H
+#define QH_CRYPTO_MECH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/key.h"
+
+struct mech_params {
+    CK_MECHANISM_TYPE type;
+    CK_MECHANISM_TYPE hash; /* PSS, OAEP */
+    CK_RSA_PKCS_MGF_TYPE mgf;
+    uint32_t salt_size;
+    struct bytes iv, aad, label;
+    uint32_t tag_bits;
+};
+
+/* How long it takes decides where it runs. */
+enum mech_cost {
+    MECH_CHEAP, /* inline */
+    MECH_HEAVY, /* RSA private keys: a worker */
+    MECH_SLOW   /* key generation: the slow worker */
+};
+
+struct mech_info {
+    CK_MECHANISM_TYPE type;
+    CK_KEY_TYPE key_type;      /* CK_UNAVAILABLE_INFORMATION for digests */
+    CK_ULONG key_min, key_max; /* bits for RSA and EC, bytes for AES; as in CK_MECHANISM_INFO */
+    CK_FLAGS flags;            /* CKF_SIGN | CKF_VERIFY ...; CKF_EC_* for EC */
+    CK_MECHANISM_TYPE digest;  /* of mechanisms that hash first; CK_UNAVAILABLE_INFORMATION */
+    enum mech_cost cost;       /* with the private or secret key */
+};
+
+/* All mechanisms, sorted by type. */
+const struct mech_info *mech_table(unsigned *ret_count);
+const struct mech_info *mech_find(CK_MECHANISM_TYPE type); /* NULL if unknown */
+
+/* Largest output of signing with @key; 0 if it cannot sign. */
+size_t mech_signature_size(const struct key *key, const struct mech_params *params);
+/* A bound for the output of encrypting or decrypting @data_size bytes. */
+size_t mech_output_size(const struct key *key, const struct mech_params *params, size_t data_size);
+
+/* Errors of all: QH_EMECHANISM, QH_EPARAMETER, QH_EKEYTYPE, QH_EKEYSIZE, QH_EROOM (nothing was
+ * written), QH_ENOMEM, QH_ESYSTEM, and those named. Signatures are as PKCS#11 has them: ECDSA r||s.
+ * A hash given to CKM_ECDSA that is longer than the order is truncated from the right.
+ *
+ * sign: QH_EDATA, QH_EDATASIZE. verify: QH_ESIGNATURE, QH_ESIGNATURESIZE, QH_EDATASIZE.
+ * encrypt: QH_EDATASIZE. decrypt: QH_ECIPHERTEXT, QH_ECIPHERTEXTSIZE; RSA PKCS#1 v1.5 padding
+ * that is wrong takes the same time as right padding.
+ * GCM gives ciphertext || tag. */
+QH_RESULT mech_sign(struct key *key, const struct mech_params *params, struct bytes data,
+                    uint8_t *out, size_t room, size_t *ret_size);
+QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct bytes data,
+                      struct bytes signature);
+QH_RESULT mech_encrypt(struct key *key, const struct mech_params *params, struct bytes data,
+                       uint8_t *out, size_t room, size_t *ret_size);
+QH_RESULT mech_decrypt(struct key *key, const struct mech_params *params, struct bytes data,
+                       uint8_t *out, size_t room, size_t *ret_size);
+
+/* Digests in parts, for the module. @type CKM_SHA_1, CKM_SHA224 ... CKM_SHA512. */
+#define MECH_DIGEST_SIZE_MAX 64u
+struct mech_digest;
+QH_RESULT mech_digest_new(CK_MECHANISM_TYPE type, struct mech_digest **ret_digest);
+QH_RESULT mech_digest_update(struct mech_digest *digest, struct bytes data);
+QH_RESULT mech_digest_final(struct mech_digest *digest, uint8_t ret_hash[MECH_DIGEST_SIZE_MAX],
+                            size_t *ret_size);
+QH_RESULT mech_digest_copy(const struct mech_digest *digest, struct mech_digest **ret_copy);
+void mech_digest_free(struct mech_digest *digest);
+size_t mech_digest_size(CK_MECHANISM_TYPE type); /* 0: no digest */
+
+#endif

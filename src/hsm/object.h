@@ -1,0 +1,102 @@
+/* Objects of a partition: attributes by the rules of PKCS#11 v3.0 section 4, and key material.
+ * Pure: no I/O, no clock; random ids from libsodium's source. Thread: any.
+ *
+ * The plaintext of an object's value, little-endian:
+ *
+ *   u8 version (1), u8 zero, u16 attribute count, u32 material size
+ *   attributes, sorted by type: u64 type, u32 size, value
+ *   material (crypto/key.h)
+ *
+ * sealed (crypto/seal.h) by the partition's key for the place o/<partition>/<object>; a session
+ * object for the place "s/<partition>". Values of CK_ULONG are 8 bytes, of CK_BBOOL 1. */
+#ifndef QH_HSM_OBJECT_H
+#define QH_HSM_OBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/cryptoki.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/secret.h"
+#include "crypto/mech.h"
+
+struct attribute {
+    CK_ATTRIBUTE_TYPE type;
+    struct bytes value;
+};
+
+/* A template as it came from the client. Borrowed. */
+struct attributes {
+    const struct attribute *list;
+    unsigned count;
+};
+
+/* An object, opened or made. Immutable once made. */
+struct object {
+    CK_OBJECT_CLASS object_class;
+    CK_KEY_TYPE key_type; /* CK_UNAVAILABLE_INFORMATION if it is no key */
+    bool token, is_private;
+    unsigned attribute_count;
+    struct attribute *attributes; /* sorted by type; point into @block */
+    uint8_t *block;
+    size_t block_size;
+    struct secret *material; /* NULL: none, or left out */
+};
+void object_free(struct object *object); /* NULL is allowed */
+
+/* NULL if it has none. */
+const struct attribute *object_attribute(const struct object *object, CK_ATTRIBUTE_TYPE type);
+bool object_flag(const struct object *object, CK_ATTRIBUTE_TYPE type);
+CK_ULONG object_ulong(const struct object *object, CK_ATTRIBUTE_TYPE type, CK_ULONG otherwise);
+bool object_matches(const struct object *object, struct attributes template);
+
+/* What a client may read: everything but the sensitive. @visit gets each; for keys that are
+ * extractable and not sensitive also CKA_VALUE, CKA_PRIVATE_EXPONENT and so on (needs material).
+ * Errors: QH_ENOMEM, QH_ESYSTEM, and what @visit returns. */
+typedef enum qh_err (*object_visit)(void *data, CK_ATTRIBUTE_TYPE type, struct bytes value);
+QH_RESULT object_read(const struct object *object, object_visit visit, void *data);
+
+/* C_CreateObject. Fills defaults, checks values, consistency and completeness; imports key
+ * material. Errors: QH_ETEMPLATE, QH_EINCOMPLETE, QH_EATTRIBUTE, QH_EATTRVALUE, QH_EREADONLY,
+ * QH_EKEYSIZE, QH_ECURVE, QH_ELIMIT, QH_ENOMEM, QH_ESYSTEM. */
+QH_RESULT object_create(struct attributes template, struct object **ret_object);
+
+/* C_GenerateKey, C_GenerateKeyPair (then @ret_private). Slow: it makes the key.
+ * Errors: as object_create(), and QH_EMECHANISM, QH_EPARAMETER. */
+QH_RESULT object_generate(const struct mech_params *mechanism, struct attributes template,
+                          struct attributes private_template, struct object **ret_object,
+                          struct object **ret_private);
+
+/* C_SetAttributeValue, C_CopyObject: a changed copy. Errors: QH_EREADONLY, QH_ETEMPLATE,
+ * QH_EATTRIBUTE, QH_EATTRVALUE, QH_ELIMIT, QH_ENOMEM. */
+QH_RESULT object_change(const struct object *object, struct attributes changes,
+                        struct object **ret_object);
+QH_RESULT object_copy(const struct object *object, struct attributes changes,
+                      struct object **ret_object);
+
+enum object_use { OBJECT_SIGN, OBJECT_VERIFY, OBJECT_ENCRYPT, OBJECT_DECRYPT };
+/* May this key do this with this mechanism? CKA_SIGN and the like, ALLOWED_MECHANISMS, types, the
+ * mechanism's table, START_DATE/END_DATE are not enforced (as the standard says).
+ * Errors: QH_EKEYUSE, QH_EKEYTYPE, QH_EMECHANISM. */
+QH_RESULT object_may(const struct object *object, enum object_use use,
+                     const struct mech_params *mechanism);
+
+/* Encoding, into secret memory. Errors: QH_ELIMIT (above STORE_VALUE_SIZE_MAX sealed), QH_ENOMEM,
+ * ... */
+QH_RESULT object_encode(const struct object *object, struct secret **ret_plain);
+/* @with_material false leaves object->material NULL. Errors: QH_EMALFORMED, QH_EVERSION, QH_ENOMEM.
+ */
+QH_RESULT object_decode(struct bytes plain, bool with_material, struct object **ret_object);
+
+/* Sealed and encoded. @partition_key: of struct directory_partition. For a session object @id is
+ * NULL. Errors: those of the two steps. Owns: free(ret_value->base). */
+QH_RESULT object_seal(const struct secret *partition_key, const uint8_t cluster[16],
+                      const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
+                      uint64_t counter, const struct object *object, struct bytes *ret_value);
+QH_RESULT object_open(const struct secret *partition_key, const uint8_t cluster[16],
+                      const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
+                      struct bytes value, bool with_material, struct object **ret_object);
+
+#endif

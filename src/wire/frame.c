@@ -1,0 +1,144 @@
+/* Frames of the client protocol. */
+#include "wire/frame.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* protobuf-c tells no size when it frees, so each block knows its own. */
+struct block {
+    size_t size;
+    size_t padding; /* keeps what follows aligned as malloc() would */
+};
+
+static void *block_alloc(void *data, size_t size)
+{
+    struct block *block;
+
+    (void)data;
+    if (size > WIRE_FRAME_SIZE_MAX * 2u) {
+        return NULL;
+    }
+    block = malloc(sizeof *block + size);
+    if (block == NULL) {
+        return NULL;
+    }
+    block->size = size;
+    return block + 1;
+}
+
+static void block_free(void *data, void *memory)
+{
+    struct block *block;
+
+    (void)data;
+    if (memory != NULL) {
+        block = (struct block *)memory - 1;
+        sodium_memzero(memory, block->size);
+        free(block);
+    }
+}
+
+ProtobufCAllocator wire_allocator = {.alloc = block_alloc, .free = block_free};
+
+QH_RESULT wire_header_read(const uint8_t header[FRAME_HEADER_SIZE], size_t size_max,
+                           size_t *ret_size)
+{
+    struct bytes_reader reader;
+    size_t size;
+
+    bytes_reader_init(&reader, header, FRAME_HEADER_SIZE);
+    size = bytes_read_u32(&reader);
+    if (size == 0 || size > size_max) {
+        return QH_ELIMIT;
+    }
+    *ret_size = size;
+    return QH_OK;
+}
+
+QH_RESULT wire_pack(const ProtobufCMessage *message, uint8_t **ret_frame, size_t *ret_size)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    struct bytes_writer writer;
+    uint8_t *frame;
+
+    if (size == 0 || size > WIRE_FRAME_SIZE_MAX) {
+        return QH_ELIMIT;
+    }
+    frame = malloc(FRAME_HEADER_SIZE + size);
+    if (frame == NULL) {
+        return QH_ENOMEM;
+    }
+    bytes_writer_init(&writer, frame, FRAME_HEADER_SIZE);
+    bytes_write_u32(&writer, (uint32_t)size);
+    (void)protobuf_c_message_pack(message, frame + FRAME_HEADER_SIZE);
+    *ret_frame = frame;
+    *ret_size = FRAME_HEADER_SIZE + size;
+    return QH_OK;
+}
+
+void wire_free(void *block, size_t size)
+{
+    if (block != NULL) {
+        sodium_memzero(block, size);
+        free(block);
+    }
+}
+
+QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
+                      ProtobufCMessage **ret_message)
+{
+    ProtobufCMessage *message;
+
+    if (body.size > WIRE_FRAME_SIZE_MAX) {
+        return QH_EMALFORMED;
+    }
+    message = protobuf_c_message_unpack(type, &wire_allocator, body.size, body.base);
+    if (message == NULL) {
+        return QH_EMALFORMED;
+    }
+    *ret_message = message;
+    return QH_OK;
+}
+
+void wire_message_free(ProtobufCMessage *message)
+{
+    if (message != NULL) {
+        protobuf_c_message_free_unpacked(message, &wire_allocator);
+    }
+}
+
+ProtobufCBinaryData wire_bytes(struct bytes bytes)
+{
+    ProtobufCBinaryData data = {0};
+
+    if (bytes.size > 0) {
+        data.data = block_alloc(NULL, bytes.size);
+        if (data.data != NULL) {
+            memcpy(data.data, bytes.base, bytes.size);
+            data.len = bytes.size;
+        }
+    }
+    return data;
+}
+
+char *wire_string(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = block_alloc(NULL, size);
+
+    if (copy != NULL) {
+        memcpy(copy, text, size);
+    }
+    return copy;
+}
+
+void *wire_zalloc(size_t size)
+{
+    void *memory = block_alloc(NULL, size);
+
+    if (memory != NULL) {
+        memset(memory, 0, size);
+    }
+    return memory;
+}
