@@ -58,7 +58,7 @@ struct request {
     void *state;
     void (*state_free)(void *state);
     struct change *change; /* change.c's, while a change is under way */
-    struct request *next; /* in the queue of a place */
+    struct request *next;  /* in the queue of a place */
 };
 
 /* Hand over: @run is called there, later. If the place's queue is full the request is answered with
