@@ -60,6 +60,7 @@ struct request {
     /* A handler's own, with its release; called before the request is freed. */
     void *state;
     void (*state_free)(void *state);
+    struct change *change; /* change.c's, while a change is under way */
     struct request *next; /* in the queue of a place */
 
     /* Where the answer goes: set by whoever made the request, called once by request_answer() on
