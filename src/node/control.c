@@ -188,10 +188,8 @@ static void copy_node(struct replica_node *node, const struct node_config *confi
 QH_RESULT control_open(struct control *control)
 {
     const struct node_config *config = control->node->config;
-    struct replica_callbacks callbacks = {.data = control,
-                                          .changed = on_changed,
-                                          .applied = on_applied,
-                                          .restored = on_restored};
+    struct replica_callbacks callbacks = {
+        .data = control, .changed = on_changed, .applied = on_applied, .restored = on_restored};
     struct replica_config replica = {.dir = config->data,
                                      .preset = config->cross_region ? REPLICA_CROSS_REGION
                                                                     : REPLICA_REGION,
@@ -205,9 +203,8 @@ QH_RESULT control_open(struct control *control)
     copy_node(&replica.self, config);
     err = control_members_load(control, &replica);
     if (err == QH_OK) {
-        replica.tls = (struct transport_tls){.ca_file = paths.ca_cert,
-                                             .cert_file = paths.node_cert,
-                                             .key_file = paths.node_key};
+        replica.tls = (struct transport_tls){
+            .ca_file = paths.ca_cert, .cert_file = paths.node_cert, .key_file = paths.node_key};
         err = replica_start(control->loop, &replica, callbacks, &control->replica);
     }
     if (err == QH_OK) {

@@ -1,5 +1,5 @@
-/* The other nodes: their addresses from the records into the replica and onto the disk, and new ones
- * made voters by whoever leads. */
+/* The other nodes: their addresses from the records into the replica and onto the disk, and new
+ * ones made voters by whoever leads. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,8 +154,7 @@ static void on_added(void *data, enum qh_err status)
     if (status == QH_OK) {
         log_info("a node became a voter");
     } else if (status != QH_ENOTLEADER && status != QH_EUNKNOWN) {
-        log_warning("a node could not be made a voter and is tried again: %s",
-                    err_message(status));
+        log_warning("a node could not be made a voter and is tried again: %s", err_message(status));
     }
 }
 

@@ -52,9 +52,7 @@ void control_wait_check(struct control *control, uint64_t now_ms)
         if (through || now_ms >= wait->request->deadline_ms) {
             *link = wait->next;
             control->wait_count--;
-            finish(wait, through                ? QH_OK
-                         : wait->barrier > 0 ? QH_ENOQUORUM
-                                             : QH_ESTALE);
+            finish(wait, through ? QH_OK : wait->barrier > 0 ? QH_ENOQUORUM : QH_ESTALE);
         } else {
             link = &wait->next;
         }

@@ -103,8 +103,8 @@ static Quadhsm__ClusterNode *make_node(const struct directory_node *node,
     state->witness = node->witness;
     state->raft_id = node->raft_id;
     state->peer_address = address_text(node->peer_host, node->peer_port);
-    state->client_address = node->witness ? wire_string("")
-                                          : address_text(node->client_host, node->client_port);
+    state->client_address =
+        node->witness ? wire_string("") : address_text(node->client_host, node->client_port);
     state->self = node->raft_id == status->id;
     state->leader = node->raft_id == status->leader || (state->self && status->leading);
     if (state->self) {
@@ -253,7 +253,7 @@ void control_fill_node_state(struct control *control, Quadhsm__NodeState *state)
     state->node = wire_string(config->node);
     state->region = wire_string(config->region);
     state->witness = config->witness;
-    state->unlock = wire_string(config->witness                               ? "none"
+    state->unlock = wire_string(config->witness                              ? "none"
                                 : config->unlock == CONFIG_UNLOCK_PASSPHRASE ? "passphrase"
                                                                              : "file");
     state->version = wire_string(PACKAGE_VERSION);

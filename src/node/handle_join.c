@@ -102,8 +102,8 @@ static QH_RESULT issue(struct control *control, const struct store *store,
     Qhrec__Authority *authority;
     struct pki_der cert = {0};
     struct secret *ca_key = NULL;
-    enum qh_err err = record_load(control->keyring, store, &key, &qhrec__authority__descriptor,
-                                  &message, NULL);
+    enum qh_err err =
+        record_load(control->keyring, store, &key, &qhrec__authority__descriptor, &message, NULL);
 
     if (err != QH_OK) {
         return err;
@@ -111,15 +111,15 @@ static QH_RESULT issue(struct control *control, const struct store *store,
     authority = (Qhrec__Authority *)message;
     err = secret_from(authority->key.data, authority->key.len, &ca_key);
     if (err == QH_OK) {
-        err = pki_issue_node(
-            (struct bytes){authority->certificate.data, authority->certificate.len}, ca_key,
-            (struct bytes){join->csr.data, join->csr.len}, join->node, clock_unix_ms() / 1000,
-            &cert);
+        err =
+            pki_issue_node((struct bytes){authority->certificate.data, authority->certificate.len},
+                           ca_key, (struct bytes){join->csr.data, join->csr.len}, join->node,
+                           clock_unix_ms() / 1000, &cert);
     }
     if (err == QH_OK) {
         done->certificate = wire_bytes((struct bytes){cert.base, cert.size});
-        done->ca = wire_bytes(
-            (struct bytes){authority->certificate.data, authority->certificate.len});
+        done->ca =
+            wire_bytes((struct bytes){authority->certificate.data, authority->certificate.len});
     }
     free(cert.base);
     secret_free(ca_key);
