@@ -5,14 +5,14 @@
  *   DIR/cmk           the cluster key, sealed (hsm/cmk.h); not on a witness
  *   DIR/nodes         the nodes' addresses as last known
  *
- * Thread: control, but boot_make_material() and the like, which are slow. */
+ * Thread: any, one at a time. What is slow runs on a worker. */
 #ifndef QH_NODE_BOOT_H
 #define QH_NODE_BOOT_H
 
 #include "base/err.h"
 #include "base/secret.h"
 #include "config/node_config.h"
-#include "node/control.h"
+#include "hsm/directory.h"
 
 struct boot_paths {
     char *ca_cert, *node_cert, *node_key;
@@ -40,19 +40,23 @@ QH_RESULT boot_seal_cmk(const struct node_config *config, const uint8_t cluster[
                         const struct secret *cmk, const struct secret *passphrase,
                         struct bytes *ret_sealed, const char **ret_detail);
 
-/* Begin a node's directory: the marker, the replica's identity. Errors: QH_EEXIST, QH_EIO, QH_EPERM, ... */
+/* Begin a node's directory: the marker, the replica's identity. Errors: QH_EEXIST, QH_EIO,
+ * QH_EPERM, ... */
 QH_RESULT boot_begin(const struct node_config *config, const uint8_t cluster[16],
                      uint64_t *ret_raft_id);
-/* Write the rest and remove the marker. @sealed_cmk empty on a witness. @certs DER. */
+/* Write the rest but the addresses (control_members_save()). @sealed_cmk empty on a witness. @certs
+ * DER. */
 struct boot_files {
     struct bytes ca_cert, node_cert, sealed_cmk;
     const struct secret *node_key;
 };
 QH_RESULT boot_finish(const struct node_config *config, const struct boot_files *files);
-/* Take back what boot_begin() did. */
+/* It is a node now: remove the marker. */
+QH_RESULT boot_commit(const struct node_config *config);
+/* This node as its configuration has it. */
+void boot_describe_self(const struct node_config *config, uint64_t raft_id,
+                        struct directory_node *ret_node);
+/* Take back what was done since boot_begin(), as long as no replica was started. */
 void boot_undo(const struct node_config *config);
-
-/* Progress of an init or join under way. */
-void boot_tick(struct control *control);
 
 #endif

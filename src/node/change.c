@@ -139,6 +139,13 @@ static void answer(struct change *change, enum qh_err err, const char *detail)
     request_answer(request, err, detail);
 }
 
+/* The response as it was built: it may say that something was refused, such as a wrong PIN, the
+ * counting of which is the change. */
+static void answer_response(struct change *change)
+{
+    answer(change, (enum qh_err)change->request->response->error, NULL);
+}
+
 /* A response without anything in it, in place of what an earlier attempt left. */
 static QH_RESULT fresh_response(struct request *request)
 {
@@ -190,9 +197,14 @@ static void answer_duplicate(struct change *change)
 {
     enum qh_err err = load_answer(change);
 
-    answer(change, err,
-           err == QH_ECONFLICT ? "the first attempt was given up: send it again as a new request"
-                               : NULL);
+    if (err == QH_OK) {
+        answer_response(change);
+    } else {
+        answer(change, err,
+               err == QH_ECONFLICT
+                   ? "the first attempt was given up: send it again as a new request"
+                   : NULL);
+    }
 }
 
 static QH_RESULT seal_answer(struct change *change, struct bytes *ret_sealed)
@@ -244,7 +256,7 @@ static void on_result(void *data, const struct propose_result *result)
     switch (result->outcome) {
     case PROPOSE_APPLIED:
         change->request->response->revision = result->answer.revision;
-        answer(change, QH_OK, NULL);
+        answer_response(change);
         return;
     case PROPOSE_DUPLICATE:
         answer_duplicate(change);
@@ -313,7 +325,7 @@ static void attempt(struct change *change)
     }
     if (err == QH_OK && list.count == 0) {
         list_close(&list); /* nothing to change: the answer stands as it is */
-        answer(change, QH_OK, NULL);
+        answer_response(change);
         return;
     }
     if (err == QH_OK) {

@@ -2,12 +2,14 @@
 #include "node/control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "hsm/record.h"
 #include "node/boot.h"
 #include "node/control_private.h"
 #include "node/service.h"
@@ -44,6 +46,22 @@ static void note_leader(struct control *control, uint64_t now_ms)
     }
 }
 
+/* The first records of the cluster are on the disk: from here on it is a node. */
+static void note_founded(struct control *control)
+{
+    struct record_key key = record_key_settings();
+    struct store_record record;
+
+    if (control->founding &&
+        store_get(replica_store(control->replica), record_key_bytes(&key), &record)) {
+        control->founding = false;
+        if (boot_commit(control->node->config) != QH_OK) {
+            log_error("cannot remove %s/boot: remove it by hand, or the node will not start again",
+                      control->node->config->data);
+        }
+    }
+}
+
 static void on_applied(void *data, struct bytes transaction, const struct store_answer *answer)
 {
     struct control *control = data;
@@ -52,6 +70,7 @@ static void on_applied(void *data, struct bytes transaction, const struct store_
         view_applied(control->node->view, replica_store(control->replica), transaction,
                      answer->revision);
         control_wait_check(control, clock_monotonic_ms());
+        note_founded(control);
         control_members_changed(control);
     }
 }
@@ -95,7 +114,7 @@ static void on_tick(uv_timer_t *timer)
     set_readiness(control);
     if (control->replica != NULL && control->state == CONTROL_STARTED) {
         control_members_tick(control);
-        boot_tick(control);
+        control_join_tick(control, now_ms);
     }
     control_wait_tick(control, now_ms);
 }
@@ -179,8 +198,8 @@ static QH_RESULT start_services(struct control *control, const struct boot_paths
 static void copy_node(struct replica_node *node, const struct node_config *config)
 {
     memset(node, 0, sizeof *node);
-    (void)strncpy(node->name, config->node, sizeof node->name - 1);
-    (void)strncpy(node->host, config->peer_listen.host, sizeof node->host - 1);
+    (void)snprintf(node->name, sizeof node->name, "%s", config->node);
+    (void)snprintf(node->host, sizeof node->host, "%s", config->peer_listen.host);
     node->port = config->peer_listen.port;
     node->role = config->witness ? REPLICA_WITNESS : REPLICA_DATA;
 }

@@ -17,8 +17,8 @@
 static void set_node(struct replica_node *node, const Qhrec__Node *record)
 {
     memset(node, 0, sizeof *node);
-    (void)strncpy(node->name, record->name, sizeof node->name - 1);
-    (void)strncpy(node->host, record->peer_host, sizeof node->host - 1);
+    (void)snprintf(node->name, sizeof node->name, "%s", record->name);
+    (void)snprintf(node->host, sizeof node->host, "%s", record->peer_host);
     node->port = (uint16_t)record->peer_port;
     node->role = record->witness ? REPLICA_WITNESS : REPLICA_DATA;
 }
@@ -114,7 +114,7 @@ static void tell_replica(struct control *control, const struct directory_node *n
     enum qh_err err;
 
     memcpy(address.name, node->name, sizeof address.name);
-    (void)strncpy(address.host, node->peer_host, sizeof address.host - 1);
+    (void)snprintf(address.host, sizeof address.host, "%s", node->peer_host);
     err = replica_set_address(control->replica, &address);
     if (err != QH_OK) {
         log_warning("node's address cannot be used: %s node=%s host=%s", err_message(err),

@@ -21,8 +21,8 @@ enum control_state { CONTROL_UNINITIALIZED, CONTROL_STARTED, CONTROL_STOPPING };
 struct control_wait { /* a request that waits for a revision */
     struct control_wait *next;
     struct request *request;
-    uint64_t revision;    /* UINT64_MAX: not known before the barrier is through */
-    uint64_t barrier;     /* number of the barrier it needs; 0: none */
+    uint64_t revision; /* UINT64_MAX: not known before the barrier is through */
+    uint64_t barrier;  /* number of the barrier it needs; 0: none */
     void (*run)(struct request *request);
 };
 
@@ -36,8 +36,8 @@ struct control {
     struct secret *cmk;      /* NULL: locked, or a witness */
     struct keyring *keyring;
     uint8_t cluster[16];
-    bool booting;            /* init, join or unlock is under way */
-    uint64_t founding_until_ms;
+    bool booting;  /* init, join or unlock is under way */
+    bool founding; /* init: the first records are not in the store yet */
 
     uv_async_t async;
     uv_timer_t tick;
@@ -77,6 +77,13 @@ void control_members_tick(struct control *control);
 QH_RESULT control_members_save(const char *dir, const struct directory_node *nodes, unsigned count);
 /* The addresses as last written to the disk: they are needed before the log can be read. */
 QH_RESULT control_members_load(struct control *control, struct replica_config *config);
+
+/* handle_node_join.c: the join that waits to become a voter. */
+void control_join_tick(struct control *control, uint64_t now_ms);
+/* handle_node.c: move a password out of a message, and wipe it there. NULL stays NULL if empty. */
+QH_RESULT control_take_secret(ProtobufCBinaryData *field, struct secret **ret_secret);
+/* handle_cluster.c */
+void control_fill_node_state(struct control *control, Quadhsm__NodeState *state);
 
 /* control_socket.c. Errors: QH_ESYSTEM, QH_EEXIST; logged. */
 QH_RESULT control_socket_open(struct control *control);
