@@ -222,21 +222,40 @@ QH_RESULT object_seal(const struct secret *partition_key, const uint8_t cluster[
     return QH_OK;
 }
 
+QH_RESULT object_open_in(const struct secret *partition_key, const uint8_t cluster[16],
+                         const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
+                         struct bytes value, bool with_material, struct secret *room,
+                         struct object **ret_object)
+{
+    struct record_key key = place_key(partition, id);
+    struct seal_place place = {cluster, record_key_bytes(&key), 0};
+    enum qh_err err;
+    size_t size;
+
+    if (value.size > STORE_VALUE_SIZE_MAX) {
+        return QH_EMALFORMED;
+    }
+    err = seal_open(partition_key, &place, value, secret_bytes(room), secret_size(room), &size);
+    if (err != QH_OK) {
+        return err;
+    }
+    return object_decode((struct bytes){secret_view(room), size}, with_material, ret_object);
+}
+
 QH_RESULT object_open(const struct secret *partition_key, const uint8_t cluster[16],
                       const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
                       struct bytes value, bool with_material, struct object **ret_object)
 {
-    struct record_key key = place_key(partition, id);
-    struct seal_place place = {cluster, record_key_bytes(&key), 0};
-    SECRET_SCOPED struct secret *plain = NULL;
-    enum qh_err err = QH_EMALFORMED;
+    SECRET_SCOPED struct secret *room = NULL;
+    enum qh_err err;
 
-    if (value.size <= STORE_VALUE_SIZE_MAX) {
-        err = seal_open_secret(partition_key, &place, value, &plain);
+    if (value.size <= SEAL_OVERHEAD || value.size > STORE_VALUE_SIZE_MAX) {
+        return QH_EMALFORMED;
     }
+    err = secret_new(value.size - SEAL_OVERHEAD, &room);
     if (err != QH_OK) {
         return err;
     }
-    return object_decode((struct bytes){secret_view(plain), secret_size(plain)}, with_material,
-                         ret_object);
+    return object_open_in(partition_key, cluster, partition, id, value, with_material, room,
+                          ret_object);
 }
