@@ -62,9 +62,11 @@ static bool restrict_context(SSL_CTX *tls)
     SSL_CTX_set_default_passwd_cb(tls, refuse_password);
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     (void)SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
-    /* PINs pass through the buffers of received plaintext. */
+    /* PINs pass through the buffers of received plaintext. A client that dies sends no alert:
+     * frames tell where they end, so that is no error. */
     (void)SSL_CTX_set_options(tls, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
-                                       SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
+                                       SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION |
+                                       SSL_OP_IGNORE_UNEXPECTED_EOF);
     (void)SSL_CTX_set_mode(tls,
                            SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(tls, 1);
