@@ -75,7 +75,8 @@ QH_RESULT key_import_ec_public(CK_KEY_TYPE type, struct bytes ec_params, struct 
 QH_RESULT key_private_parts(CK_KEY_TYPE type, struct bytes material, struct key_rsa_parts *ret_rsa,
                             struct bytes *ret_ec_value, struct secret **ret_block);
 
-/* First 3 bytes of SHA-1 of a secret's value, or of its encryption of zeroes for AES. */
-void key_check_value(CK_KEY_TYPE type, struct bytes material, uint8_t ret_value[3]);
+/* First 3 bytes of SHA-1 of a secret's value, or of its encryption of zeroes for AES.
+ * Errors: QH_EKEYTYPE, QH_EKEYSIZE, QH_ENOMEM, QH_ESYSTEM. */
+QH_RESULT key_check_value(CK_KEY_TYPE type, struct bytes material, uint8_t ret_value[3]);
 
 #endif

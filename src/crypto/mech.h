@@ -8,6 +8,10 @@
 
 #include "crypto/key.h"
 
+#define MECH_LABEL_SIZE_MAX 4096u       /* bytes of OAEP's label */
+#define MECH_IV_SIZE_MAX 128u           /* bytes of GCM's; OpenSSL takes no longer ones */
+#define MECH_CIPHER_SIZE_MAX (2u << 20) /* bytes to encrypt or decrypt with AES, in and AAD */
+
 struct mech_params {
     CK_MECHANISM_TYPE type;
     CK_MECHANISM_TYPE hash; /* PSS, OAEP */
@@ -47,9 +51,9 @@ size_t mech_output_size(const struct key *key, const struct mech_params *params,
  * A hash given to CKM_ECDSA that is longer than the order is truncated from the right.
  *
  * sign: QH_EDATA, QH_EDATASIZE. verify: QH_ESIGNATURE, QH_ESIGNATURESIZE, QH_EDATASIZE.
- * encrypt: QH_EDATASIZE. decrypt: QH_ECIPHERTEXT, QH_ECIPHERTEXTSIZE; RSA PKCS#1 v1.5 padding
- * that is wrong takes the same time as right padding.
- * GCM gives ciphertext || tag. */
+ * encrypt: QH_EDATASIZE, QH_EDATA (raw RSA). decrypt: QH_ECIPHERTEXT, QH_ECIPHERTEXTSIZE; RSA
+ * PKCS#1 v1.5 padding that is wrong takes the same time as right padding. GCM gives ciphertext ||
+ * tag. */
 QH_RESULT mech_sign(struct key *key, const struct mech_params *params, struct bytes data,
                     uint8_t *out, size_t room, size_t *ret_size);
 QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct bytes data,

@@ -16,7 +16,8 @@
 
 #define CHANGE_ATTEMPTS_MAX 8u
 
-/* Compute the change: fill request->response with the answer, and put compares, then writes, into
+/* Compute the change: fill request->response with the answer (its error may be set, where a refusal
+ * is itself recorded), and put compares, then writes, into
  * @builder (which has the once-compare already when it comes to writing). Called again after
  * a refusal, with a fresh response. Any error is the request's answer; QH_OK goes on. *ret_detail
  * may be set to a static text.

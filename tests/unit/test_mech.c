@@ -1,0 +1,175 @@
+/* What all mechanisms have in common: the table, and every one of them there and back. */
+#include "crypto/mech.h"
+
+#include "tests/unit/crypto_fixture.h"
+
+static struct pair rsa, p256, p384, p521, k256, ed25519, ed448;
+
+static void make_pairs(void)
+{
+    pair_make_rsa(&rsa, 2048);
+    pair_make_ec(&p256, CKK_EC, OID_P256);
+    pair_make_ec(&p384, CKK_EC, OID_P384);
+    pair_make_ec(&p521, CKK_EC, OID_P521);
+    pair_make_ec(&k256, CKK_EC, OID_SECP256K1);
+    pair_make_ec(&ed25519, CKK_EC_EDWARDS, OID_ED25519);
+    pair_make_ec(&ed448, CKK_EC_EDWARDS, OID_ED448);
+}
+
+static void free_pairs(void)
+{
+    pair_close(&rsa);
+    pair_close(&p256);
+    pair_close(&p384);
+    pair_close(&p521);
+    pair_close(&k256);
+    pair_close(&ed25519);
+    pair_close(&ed448);
+}
+
+static void fill_params(const struct mech_info *info, struct mech_params *params)
+{
+    static const uint8_t iv[16] = {1, 2, 3};
+
+    *params = (struct mech_params){
+        .type = info->type, .hash = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .salt_size = 32};
+    if (info->digest != CK_UNAVAILABLE_INFORMATION) {
+        params->hash = info->digest;
+    }
+    params->iv = whole(iv, info->type == CKM_AES_GCM ? 12 : 16);
+    params->tag_bits = 128;
+}
+
+static void sign_and_verify(struct key *private_key, struct key *public_key,
+                            const struct mech_params *params)
+{
+    uint8_t signature[FIXTURE_ROOM];
+    struct bytes data = hex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    size_t bound = mech_signature_size(private_key, params), size = 0;
+
+    ck_assert_uint_gt(bound, 0);
+    for (int i = 0; i < 3; i++) { /* the first makes the context, the others reuse it */
+        ck_assert_int_eq(mech_sign(private_key, params, data, signature, bound - 1, &size),
+                         QH_EROOM);
+        assert_ok(mech_sign(private_key, params, data, signature, bound, &size));
+        ck_assert_uint_eq(size, bound);
+        assert_ok(mech_verify(public_key, params, data, whole(signature, size)));
+        assert_ok(mech_verify(private_key, params, data, whole(signature, size)));
+        ck_assert_int_eq(mech_verify(public_key, params, data, whole(signature, size - 1)),
+                         QH_ESIGNATURESIZE);
+        signature[size - 1] ^= 1;
+        ck_assert_int_eq(mech_verify(public_key, params, data, whole(signature, size)),
+                         QH_ESIGNATURE);
+    }
+}
+
+static void crypt_there_and_back(struct key *private_key, struct key *public_key,
+                                 const struct mech_params *params)
+{
+    uint8_t encrypted[FIXTURE_ROOM], back[FIXTURE_ROOM];
+    struct bytes data = hex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    size_t size = 0, back_size = 0;
+
+    for (int i = 0; i < 3; i++) {
+        size_t bound = mech_output_size(public_key, params, data.size);
+
+        assert_ok(mech_encrypt(public_key, params, data, encrypted, bound, &size));
+        ck_assert_uint_le(size, bound);
+        assert_ok(mech_decrypt(private_key, params, whole(encrypted, size), back, sizeof back,
+                               &back_size));
+        ck_assert_uint_le(back_size, mech_output_size(private_key, params, size));
+        ck_assert_uint_ge(back_size, data.size);
+        assert_bytes(whole(back + back_size - data.size, data.size), data);
+    }
+}
+
+static void use_mechanism(const struct mech_info *info, struct key *private_key,
+                          struct key *public_key)
+{
+    struct mech_params params;
+
+    fill_params(info, &params);
+    if ((info->flags & CKF_SIGN) != 0) {
+        sign_and_verify(private_key, public_key, &params);
+    }
+    if ((info->flags & CKF_ENCRYPT) != 0) {
+        crypt_there_and_back(private_key, public_key, &params);
+    }
+}
+
+START_TEST(every_mechanism_of_the_table_works_there_and_back)
+{
+    static const uint8_t value[32] = {9, 8, 7};
+    struct key *aes, *generic;
+    unsigned count;
+    const struct mech_info *table = mech_table(&count);
+
+    make_pairs();
+    aes = secret_key(CKK_AES, whole(value, 32));
+    generic = secret_key(CKK_GENERIC_SECRET, whole(value, 32));
+    for (unsigned i = 0; i < count; i++) {
+        if (table[i].key_type == CKK_RSA) {
+            use_mechanism(&table[i], rsa.private_key, rsa.public_key);
+        } else if (table[i].key_type == CKK_EC) {
+            use_mechanism(&table[i], p256.private_key, p256.public_key);
+            use_mechanism(&table[i], p384.private_key, p384.public_key);
+            use_mechanism(&table[i], p521.private_key, p521.public_key);
+            use_mechanism(&table[i], k256.private_key, k256.public_key);
+        } else if (table[i].key_type == CKK_EC_EDWARDS) {
+            use_mechanism(&table[i], ed25519.private_key, ed25519.public_key);
+            use_mechanism(&table[i], ed448.private_key, ed448.public_key);
+        } else if (table[i].key_type == CKK_AES) {
+            use_mechanism(&table[i], aes, aes);
+        } else {
+            use_mechanism(&table[i], generic, generic);
+        }
+    }
+    key_free(aes);
+    key_free(generic);
+    free_pairs();
+}
+END_TEST
+
+START_TEST(the_table_is_sorted_and_each_entry_is_found)
+{
+    unsigned count;
+    const struct mech_info *table = mech_table(&count);
+
+    ck_assert_uint_eq(count, 42);
+    for (unsigned i = 0; i < count; i++) {
+        ck_assert(i == 0 || table[i - 1].type < table[i].type);
+        ck_assert_ptr_eq(mech_find(table[i].type), &table[i]);
+    }
+    ck_assert_ptr_null(mech_find(CKM_VENDOR_DEFINED));
+    ck_assert_ptr_null(mech_find(2));
+}
+END_TEST
+
+/* Java drops a mechanism that has one half of a pair. */
+START_TEST(flags_come_in_pairs)
+{
+    unsigned count;
+    const struct mech_info *table = mech_table(&count);
+
+    for (unsigned i = 0; i < count; i++) {
+        CK_FLAGS flags = table[i].flags;
+
+        ck_assert_int_eq((flags & CKF_SIGN) != 0, (flags & CKF_VERIFY) != 0);
+        ck_assert_int_eq((flags & CKF_ENCRYPT) != 0, (flags & CKF_DECRYPT) != 0);
+        ck_assert_uint_le(table[i].key_min, table[i].key_max);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("mech");
+    TCase *tests = tcase_create("mech");
+
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, every_mechanism_of_the_table_works_there_and_back);
+    tcase_add_test(tests, the_table_is_sorted_and_each_entry_is_found);
+    tcase_add_test(tests, flags_come_in_pairs);
+    suite_add_tcase(suite, tests);
+    return test_main(suite);
+}
