@@ -3,6 +3,7 @@
 #include "pkcs11/slot.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
