@@ -2,6 +2,7 @@
  * C_WaitForSlotEvent. */
 #include "pkcs11/slot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
