@@ -71,6 +71,7 @@ static void on_applied(void *data, struct bytes transaction, const struct store_
                      answer->revision);
         control_wait_check(control, clock_monotonic_ms());
         note_founded(control);
+        set_readiness(control);
         control_members_changed(control);
     }
 }
