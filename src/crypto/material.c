@@ -14,10 +14,15 @@ static const uint8_t oid_ec[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
 
 enum qh_err material_error(enum qh_err otherwise)
 {
-    unsigned long code = ERR_peek_last_error();
+    enum qh_err err = otherwise;
+    unsigned long code;
 
-    ERR_clear_error();
-    return ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE ? QH_ENOMEM : otherwise;
+    while ((code = ERR_get_error()) != 0) {
+        if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE) {
+            err = QH_ENOMEM;
+        }
+    }
+    return err;
 }
 
 void material_list_rsa(const struct key_rsa_parts *rsa, struct bytes ret_list[MATERIAL_RSA_PARTS])

@@ -117,7 +117,10 @@ static QH_RESULT create_secret(struct draft *draft, struct attributes template)
     if (err != QH_OK) {
         return err;
     }
-    key_check_value(draft->key_type, value, check_value);
+    err = key_check_value(draft->key_type, value, check_value);
+    if (err != QH_OK) {
+        return err;
+    }
     return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
 }
 
@@ -125,12 +128,16 @@ static QH_RESULT create_certificate(struct draft *draft, struct attributes templ
 {
     struct bytes value = template_bytes(template, CKA_VALUE);
     uint8_t check_value[3];
+    enum qh_err err;
 
     if (value.size == 0) {
         return QH_EATTRVALUE;
     }
     /* Of its hash, as of a generic secret's. */
-    key_check_value(CKK_GENERIC_SECRET, value, check_value);
+    err = key_check_value(CKK_GENERIC_SECRET, value, check_value);
+    if (err != QH_OK) {
+        return err;
+    }
     return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
 }
 

@@ -55,8 +55,11 @@ static QH_RESULT generate_secret(struct draft *draft, struct attributes template
     if (err != QH_OK) {
         return err;
     }
-    key_check_value(draft->key_type, (struct bytes){secret_view(draft->material), size},
-                    check_value);
+    err = key_check_value(draft->key_type, (struct bytes){secret_view(draft->material), size},
+                          check_value);
+    if (err != QH_OK) {
+        return err;
+    }
     return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
 }
 
