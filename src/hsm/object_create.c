@@ -113,10 +113,6 @@ static QH_RESULT create_secret(struct draft *draft, struct attributes template)
     if (err != QH_OK) {
         return err;
     }
-    err = key_check_value(draft->key_type, value, check_value);
-    if (err != QH_OK) {
-        return err;
-    }
     return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
 }
 
@@ -124,8 +120,6 @@ static QH_RESULT create_secret(struct draft *draft, struct attributes template)
 static QH_RESULT create_certificate(struct draft *draft, struct attributes template)
 {
     struct bytes value = template_bytes(template, CKA_VALUE);
-    uint8_t check_value[3];
-    enum qh_err err;
     uint8_t hash[MECH_DIGEST_SIZE_MAX];
     struct mech_digest *digest;
     enum qh_err err;
@@ -134,12 +128,6 @@ static QH_RESULT create_certificate(struct draft *draft, struct attributes templ
     if (value.size == 0) {
         return QH_EATTRVALUE;
     }
-    /* Of its hash, as of a generic secret's. */
-    err = key_check_value(CKK_GENERIC_SECRET, value, check_value);
-    if (err != QH_OK) {
-        return err;
-    }
-    return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
     err = mech_digest_new(CKM_SHA_1, &digest);
     if (err != QH_OK) {
         return err;
