@@ -21,10 +21,12 @@ CK_VERSION general_version(void)
  * system's, for which they are always right. */
 static CKR_RESULT check_args(const CK_C_INITIALIZE_ARGS *args, bool *ret_may_make_threads)
 {
-    unsigned given = (args->CreateMutex != NULL) + (args->DestroyMutex != NULL) +
-                     (args->LockMutex != NULL) + (args->UnlockMutex != NULL);
+    bool all = args->CreateMutex != NULL && args->DestroyMutex != NULL && args->LockMutex != NULL &&
+               args->UnlockMutex != NULL;
+    bool none = args->CreateMutex == NULL && args->DestroyMutex == NULL &&
+                args->LockMutex == NULL && args->UnlockMutex == NULL;
 
-    if (given != 0 && given != 4) {
+    if (!all && !none) {
         return CKR_ARGUMENTS_BAD;
     }
     /* The standard's pReserved, by NSS's name. */

@@ -1,6 +1,7 @@
 /* CK_MECHANISM to what the library and the crypto folder take. */
 #include "pkcs11/mechanism.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,23 @@ static CKR_RESULT parse_iv(const CK_MECHANISM *from, struct quadhsm_mechanism *p
     }
     params->iv = from->pParameter;
     params->iv_size = from->ulParameterLen;
+    return CKR_OK;
+}
+
+/* The whole block is the counter: that is what clients ask for, and what the node does. */
+static CKR_RESULT parse_ctr(const CK_MECHANISM *from, struct quadhsm_mechanism *params)
+{
+    CK_AES_CTR_PARAMS ctr;
+    CK_RV rv = copy_params(from, &ctr, sizeof ctr);
+
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (ctr.ulCounterBits != 8 * sizeof ctr.cb) {
+        return CKR_MECHANISM_PARAM_INVALID;
+    }
+    params->iv = (const uint8_t *)from->pParameter + offsetof(CK_AES_CTR_PARAMS, cb);
+    params->iv_size = sizeof ctr.cb;
     return CKR_OK;
 }
 
@@ -162,6 +180,8 @@ static CKR_RESULT parse(const CK_MECHANISM *from, const struct mech_info *info,
     case CKM_AES_CBC:
     case CKM_AES_CBC_PAD:
         return parse_iv(from, params);
+    case CKM_AES_CTR:
+        return parse_ctr(from, params);
     case CKM_AES_GCM:
         return parse_gcm(from, params);
     case CKM_RSA_PKCS_OAEP:
@@ -473,6 +493,26 @@ size_t mechanism_modulus_size(const struct quadhsm_object *key)
     return modulus != NULL ? modulus->size : 0;
 }
 
+static size_t mac_size(CK_MECHANISM_TYPE type)
+{
+    switch (type) {
+    case CKM_SHA_1_HMAC:
+        return 20;
+    case CKM_SHA224_HMAC:
+        return 28;
+    case CKM_SHA256_HMAC:
+        return 32;
+    case CKM_SHA384_HMAC:
+        return 48;
+    case CKM_SHA512_HMAC:
+        return 64;
+    case CKM_AES_CMAC:
+        return MECHANISM_BLOCK_SIZE;
+    default:
+        return 0;
+    }
+}
+
 size_t mechanism_signature_size(const struct mechanism *mechanism, const struct quadhsm_object *key)
 {
     switch (mechanism->info->key_type) {
@@ -482,9 +522,7 @@ size_t mechanism_signature_size(const struct mechanism *mechanism, const struct 
     case CKK_EC_EDWARDS:
         return curve_signature_size(key);
     default:
-        return mechanism->info->digest != CK_UNAVAILABLE_INFORMATION
-                   ? mech_digest_size(mechanism->info->digest)
-                   : 0;
+        return mac_size(mechanism->params.type);
     }
 }
 

@@ -2,7 +2,9 @@
  * C_WaitForSlotEvent. */
 #include "pkcs11/slot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
