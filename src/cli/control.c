@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -114,7 +115,7 @@ static QH_RESULT receive(const struct call *call, Quadhsm__Response **ret_respon
     if (wire_header_read(header, WIRE_FRAME_SIZE_MAX, &size) != QH_OK) {
         return say(call, QH_EMALFORMED, "the socket does not belong to a node of Quadhsm");
     }
-    body = wire_zalloc(size);
+    body = malloc(size);
     if (body == NULL) {
         return say(call, QH_ENOMEM, "the answer is too large");
     }

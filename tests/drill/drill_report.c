@@ -186,10 +186,10 @@ void drill_report_keep(const struct drill *drill)
                  drill->dir, stage->module, stage->module, drill->dir, stage->command, drill->dir,
                  drill->dir);
     (void)printf("\nThe delay between the regions, and cutting one off:\n\n"
-                 "  echo cut west | socat -t1 - UNIX-CONNECT:%s\n"
-                 "  echo heal | socat -t1 - UNIX-CONNECT:%s\n"
+                 "  %s --tell %s cut west\n"
+                 "  %s --tell %s heal\n"
                  "\nThe nodes' processes, to be killed or frozen:",
-                 stage->proxy_control, stage->proxy_control);
+                 stage->proxy, stage->proxy_control, stage->proxy, stage->proxy_control);
     for (unsigned i = 0; i < STAGE_NODES; i++) {
         (void)printf(" %s %d%s", stage->nodes[i].name, (int)stage->nodes[i].pid,
                      i + 1 < STAGE_NODES ? "," : "\n");
