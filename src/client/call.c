@@ -26,6 +26,8 @@
 #define RETRY_MS 250u   /* when all nodes were tried and some still may answer */
 #define SILENT_MS 1000u /* a connection that does not come about in this time is given up */
 #define HEDGE_AGAIN_MIN_MS 20u
+#define BEHIND_MS 2000u       /* how long a node that said that it is behind is believed */
+#define CATCH_UP_MS 200u      /* what it gets to catch up before a key is used */
 #define ANSWER_MARGIN_MS 100u /* the node answers that much before we stop waiting */
 
 struct attempt {
@@ -42,6 +44,8 @@ struct call {
     const char *only; /* a node's name, or NULL: any */
     enum hedge_kind kind;
     bool change;
+    Quadhsm__Level level;
+    uint64_t min_revision;
     uint64_t deadline_ms;
     struct attempt attempts[ATTEMPTS_MAX];
     size_t attempt_count;
@@ -51,8 +55,6 @@ struct call {
     uint64_t hedge_at_ms, retry_at_ms;
     bool reused_failed; /* this round: a connection from before broke */
     bool hopeful;       /* this round: waiting may help */
-    bool stale;         /* this round: a node is behind what we saw */
-    bool relaxed;       /* a node that is behind will do */
     bool maybe_done;    /* sent to a node that gave no answer */
     enum qh_err worst;  /* what to report if nothing better comes */
     char worst_text[ERROR_DETAIL_ROOM / 2];
@@ -83,7 +85,6 @@ static void note(struct call *call, const struct endpoint *endpoint, enum qh_err
     if (kind_verdict(call->request, err) == KIND_ELSEWHERE) {
         call->hopeful = true;
     }
-    call->stale = call->stale || err == QH_ESTALE;
     call->maybe_done = call->maybe_done || (call->change && err == QH_EUNKNOWN);
 }
 
@@ -160,8 +161,13 @@ static void attempt_failed(struct call *call, size_t index)
     let_go(call, &attempt);
 }
 
-static void update_readiness(struct health *health, enum qh_err err, uint64_t now_ms)
+static void update_readiness(struct endpoint *endpoint, enum qh_err err, uint64_t now_ms)
 {
+    struct health *health = &endpoint->health;
+
+    if (err == QH_ESTALE) {
+        endpoint->behind_until_ms = now_ms + BEHIND_MS;
+    }
     if (err == QH_ELOCKED) {
         health_refused(health, QUADHSM_LOCKED, now_ms);
     } else if (err == QH_ECANCELED) {
@@ -186,7 +192,7 @@ static void attempt_answered(struct call *call, size_t index)
     handle_lock(call->handle);
     health_answered(health, response->revision);
     health->calls++;
-    update_readiness(health, err, now_ns / 1000000u);
+    update_readiness(attempt.endpoint, err, now_ns / 1000000u);
     if (verdict == KIND_FINAL && attempt.reused) {
         hedge_learn(&call->handle->hedge, call->kind, (double)(now_ns - attempt.begun_ns) / 1e6,
                     health->round_trip_ms);
@@ -299,6 +305,32 @@ static QH_RESULT get_connection(struct call *call, struct attempt *attempt)
     return handle_connect(call->handle, attempt->endpoint, true, &attempt->connection);
 }
 
+/* A key must stay usable with nodes that are behind what this client has seen, if there are no
+ * others: such a node is given little time to catch up, and once it has said that it is behind, it
+ * is asked to use what it has. Whether it is too far behind for that it decides itself. */
+static void allow_behind(struct call *call, const struct endpoint *endpoint, uint64_t now_ms)
+{
+    Quadhsm__Request *request = call->request;
+    bool told, ahead;
+
+    handle_lock(call->handle);
+    told = now_ms < endpoint->behind_until_ms;
+    ahead = endpoint->health.revision >= call->min_revision;
+    handle_unlock(call->handle);
+    request->level = call->level;
+    request->min_revision = call->min_revision;
+    if (request->op_case != QUADHSM__REQUEST__OP_USE ||
+        call->level != QUADHSM__LEVEL__LEVEL_SESSION || ahead) {
+        return;
+    }
+    if (told) {
+        request->level = QUADHSM__LEVEL__LEVEL_LOCAL;
+        request->min_revision = 0;
+    } else if (request->timeout_ms > CATCH_UP_MS) {
+        request->timeout_ms = CATCH_UP_MS;
+    }
+}
+
 /* The request as it is now: less time is left than at the first attempt. */
 static QH_RESULT submit(struct call *call, struct attempt *attempt)
 {
@@ -312,6 +344,7 @@ static QH_RESULT submit(struct call *call, struct attempt *attempt)
     request->id = atomic_fetch_add(&call->handle->next_id, 1) + 1;
     request->timeout_ms = (uint32_t)(left_ms > 4u * ANSWER_MARGIN_MS ? left_ms - ANSWER_MARGIN_MS
                                                                      : (left_ms * 3u + 3u) / 4u);
+    allow_behind(call, attempt->endpoint, now_ms);
     err = wire_pack(&request->base, &frame, &size);
     if (err == QH_OK) {
         connection_submit(attempt->connection, frame, size, request->id);
@@ -457,18 +490,9 @@ static void drop_silent(struct call *call, uint64_t now_ms)
 static void begin_round(struct call *call, uint64_t now_ms)
 {
     drop_silent(call, now_ms);
-    /* Better a node that is behind than none: a key must stay usable. Whether the node is too far
-     * behind to use keys at all is for the node to say. */
-    if (call->stale && call->request->op_case == QUADHSM__REQUEST__OP_USE) {
-        call->relaxed = true;
-    }
-    if (call->relaxed) {
-        call->request->level = QUADHSM__LEVEL__LEVEL_LOCAL;
-        call->request->min_revision = 0;
-    }
     call->rounds++;
     call->tried_count = 0;
-    call->reused_failed = call->hopeful = call->stale = false;
+    call->reused_failed = call->hopeful = false;
     call->notes[0] = '\0';
     call->retry_at_ms = NEVER;
     if (call->attempt_count == ATTEMPTS_MAX) {
@@ -635,9 +659,10 @@ static QH_RESULT call_run(struct quadhsm *handle, const char *only, Quadhsm__Req
     request->level = kind_level(request, (Quadhsm__Level)atomic_load(&handle->level));
     call.kind = kind_of(request);
     enter(&call);
-    request->min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION
-                                ? atomic_load(&handle->revision)
-                                : request->min_revision;
+    call.level = request->level;
+    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION
+                            ? atomic_load(&handle->revision)
+                            : request->min_revision;
     run(&call);
     leave(&call);
     conclude(&call);

@@ -42,8 +42,9 @@ struct endpoint {
     uint16_t port;
     struct health health;
     struct pool pool;
-    unsigned in_flight; /* calls */
-    uint64_t probed_ms; /* when the last probe ended, well or not */
+    unsigned in_flight;       /* calls */
+    uint64_t behind_until_ms; /* it said that it has not seen what this client has */
+    uint64_t probed_ms;       /* when the last probe ended, well or not */
     struct endpoint_address addresses[ENDPOINT_ADDRESSES_MAX];
     unsigned address_count, address_next;
 };

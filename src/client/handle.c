@@ -384,6 +384,7 @@ void handle_candidates(const struct quadhsm *handle, bool change,
                        struct choice_candidate ret_candidates[ENDPOINTS_MAX])
 {
     const char *region = handle->config->region;
+    uint64_t now_ms = clock_monotonic_ms();
 
     for (size_t i = 0; i < handle->endpoints.count; i++) {
         const struct endpoint *endpoint = handle->endpoints.list[i];
@@ -395,6 +396,9 @@ void handle_candidates(const struct quadhsm *handle, bool change,
             .in_flight = endpoint->in_flight,
             .excluded = endpoints_is_alias(&handle->endpoints, endpoint),
         };
+        if (ret_candidates[i].class == CHOICE_READY && now_ms < endpoint->behind_until_ms) {
+            ret_candidates[i].class = CHOICE_DOUBTFUL;
+        }
     }
 }
 

@@ -177,7 +177,8 @@ static bool take_pong(struct quadhsm *handle, struct probe *probe,
     if (!endpoint->listed) {
         (void)snprintf(endpoint->region, sizeof endpoint->region, "%s", pong->region);
     }
-    return pong->endpoints_revision != handle->endpoints.revision;
+    return pong->readiness == QUADHSM__READINESS__READINESS_READY &&
+           pong->endpoints_revision != handle->endpoints.revision;
 }
 
 /* A node that answers, but not to us: calls go there last, and are told why. */

@@ -84,7 +84,8 @@ QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret *
     EVP_PKEY *pkey;
     enum qh_err err;
 
-    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX) {
+    /* Of an odd number of bits OpenSSL makes a key with one less. */
+    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX || bits % 8 != 0) {
         return QH_EKEYSIZE;
     }
     if (material_bits(e) < RSA_EXPONENT_MIN_BITS || e.size > sizeof reversed ||

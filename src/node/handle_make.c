@@ -289,8 +289,9 @@ void handle_generate(struct request *request)
     }
     if (err != QH_OK) {
         object_scene_answer(request, err);
-    } else if (info->key_type == CKK_RSA) {
-        request_run_on(request, REQUEST_SLOW, run_generate);
+    } else if (info->cost != MECH_CHEAP) {
+        request_run_on(request, info->cost == MECH_SLOW ? REQUEST_SLOW : REQUEST_WORKER,
+                       run_generate);
     } else {
         run_generate(request);
     }
