@@ -409,9 +409,8 @@ static void print_log(const struct stage_node *node)
         return;
     }
     (void)printf("---- the end of %s\n", node->log);
-    if (fseek(file, -(long)LOG_SIZE_SHOWN, SEEK_END) == 0) {
-        (void)fgets(line, sizeof line, file); /* most of a line */
-    } else {
+    /* The first line is then most of one, or the log is shorter than that. */
+    if (fseek(file, -(long)LOG_SIZE_SHOWN, SEEK_END) != 0) {
         rewind(file);
     }
     while (fgets(line, sizeof line, file) != NULL) {
