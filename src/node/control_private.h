@@ -10,6 +10,7 @@
 
 #include "base/secret.h"
 #include "node/control.h"
+#include "node/sweep.h"
 
 #define CONTROL_TICK_MS 20u
 #define CONTROL_POSTED_MAX 16384u /* requests waiting for the control thread */
@@ -52,6 +53,7 @@ struct control {
     uint64_t nodes_revision; /* of the directory that the replica and the disk know */
     bool adding;             /* a membership change of ours is under way */
 
+    struct sweep sweep; /* of the objects of deleted partitions */
     struct request *joining; /* NodeJoin that waits to become a voter */
     struct control_socket *socket;
     void (*stopped)(void *data);
