@@ -103,7 +103,7 @@ node_stop() { # NAME [SIGNAL]
 }
 
 node_status() { "$quadhsm" node status --control "$(socket "$1")" --json; } # NAME
-node_is_ready() { node_status "$1" | grep -q '"readiness": *"ready"'; }
+node_is_ready() { node_status "$1" | grep -q '"state": *"ready"'; }
 node_leads() { node_status "$1" | grep -q '"leading": *true'; }
 
 # The first node of a cluster, with the first client.

@@ -52,7 +52,7 @@ bool rig_logged(const char *text)
 
 #if defined(__SANITIZE_THREAD__)
 /* liburcu is not compiled with ThreadSanitizer. */
-const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:liburcu\ncalled_from_lib:liburcu-memb.so\n";
