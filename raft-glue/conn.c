@@ -501,6 +501,17 @@ static void on_connect(uv_connect_t *connect, int status)
     start_tls(conn);
 }
 
+/* A source of the other address family is passed over: the peer has addresses of both. */
+static int bind_source(struct conn *conn, const struct sockaddr *address)
+{
+    const struct sockaddr *source = (const struct sockaddr *)&conn->env->source;
+
+    if (source->sa_family == AF_UNSPEC || source->sa_family != address->sa_family) {
+        return 0;
+    }
+    return uv_tcp_bind(&conn->tcp, source, 0);
+}
+
 QH_RESULT conn_dial(struct conn_env *env, enum transport_channel channel,
                     const struct sockaddr *address, void *owner, struct conn **ret_conn)
 {
@@ -512,7 +523,10 @@ QH_RESULT conn_dial(struct conn_env *env, enum transport_channel channel,
     }
     env->counters.dialled++;
     write_address(address, conn->address);
-    rv = uv_tcp_connect(&conn->connect, &conn->tcp, address, on_connect);
+    rv = bind_source(conn, address);
+    if (rv == 0) {
+        rv = uv_tcp_connect(&conn->connect, &conn->tcp, address, on_connect);
+    }
     if (rv != 0) {
         conn_abort(conn, QH_ECONN, uv_strerror(rv));
     }

@@ -20,6 +20,7 @@
 #ifndef QH_GLUE_CONN_H
 #define QH_GLUE_CONN_H
 
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,7 +78,8 @@ struct conn_env {
     struct sendq_done done;
     struct transport_counters counters;
     unsigned handshake_ms, idle_ms, user_timeout_ms; /* 0: none, for the last two */
-    uint64_t key_records;                            /* encrypted before the key changes */
+    struct sockaddr_storage source; /* of dialled connections; ss_family 0: the kernel's choice */
+    uint64_t key_records;           /* encrypted before the key changes */
     uint8_t input[CONN_INPUT_SIZE];
     uint8_t plain[SENDQ_CHUNK_SIZE];
     uint8_t chunk[SENDQ_CHUNK_SIZE];

@@ -163,6 +163,7 @@ static QH_RESULT open_transport(struct replica *replica, const struct replica_co
         .listen_host = replica->self.host,
         .listen_port = replica->self.port,
         .tls = config->tls,
+        .source = config->source,
         .retry_ms = replica->timing.election_ms / 4,
         .user_timeout_ms = 3 * replica->timing.election_ms,
         .idle_ms = 0,

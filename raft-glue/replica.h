@@ -45,11 +45,18 @@ struct replica_config {
     unsigned node_count;
     enum replica_preset preset;
     struct transport_tls tls;
+    const char *source; /* numeric address that connections to peers come from; NULL: any */
 };
 
 struct replica_callbacks {
     void *data;
     void (*changed)(void *data); /* leader, role or readiness changed; may be NULL */
+    /* A transaction was applied here, before any callback of replica_propose() for it. May be NULL.
+     * It must not propose. @transaction is valid during the call. */
+    void (*applied)(void *data, struct bytes transaction, const struct store_answer *answer);
+    /* The whole store was replaced, at the start (before replica_start() returns) or because this
+     * node was far behind. May be NULL. */
+    void (*restored)(void *data);
 };
 
 /* Make the directory of a first or a joining node. Offline.

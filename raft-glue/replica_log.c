@@ -185,6 +185,9 @@ static void on_applied(void *data, struct bytes transaction, const struct store_
 {
     struct replica *replica = data;
 
+    if (replica->callbacks.applied != NULL) {
+        replica->callbacks.applied(replica->callbacks.data, transaction, answer);
+    }
     if (replica->propose != NULL) {
         propose_applied(replica->propose, transaction, answer);
     }
@@ -194,6 +197,9 @@ static void on_restored(void *data)
 {
     struct replica *replica = data;
 
+    if (replica->callbacks.restored != NULL) {
+        replica->callbacks.restored(replica->callbacks.data);
+    }
     if (replica->propose != NULL) {
         propose_restored(replica->propose);
     }

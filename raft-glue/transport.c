@@ -287,13 +287,32 @@ static void init_handles(struct transport *transport, uv_loop_t *loop)
     peers_hold(transport);
 }
 
+static bool parse_source(const char *source, struct sockaddr_storage *ret_address)
+{
+    return uv_ip4_addr(source, 0, (struct sockaddr_in *)(void *)ret_address) == 0 ||
+           uv_ip6_addr(source, 0, (struct sockaddr_in6 *)(void *)ret_address) == 0;
+}
+
+static bool has_source(const char *source)
+{
+    return source != NULL && source[0] != '\0';
+}
+
+static bool source_valid(const char *source)
+{
+    struct sockaddr_storage address;
+
+    return !has_source(source) || parse_source(source, &address);
+}
+
 QH_RESULT transport_new(uv_loop_t *loop, const struct transport_config *config,
                         struct transport_callbacks callbacks, struct transport **ret_transport)
 {
     struct transport *transport;
     enum qh_err err;
 
-    if (config->retry_ms < TRANSPORT_RETRY_MS_MIN || config->retry_ms > TRANSPORT_RETRY_MS_MAX ||
+    if (!source_valid(config->source) || config->retry_ms < TRANSPORT_RETRY_MS_MIN ||
+        config->retry_ms > TRANSPORT_RETRY_MS_MAX ||
         strlen(config->listen_host) >= PEERS_HOST_ROOM) {
         return QH_EINVAL;
     }
@@ -302,6 +321,9 @@ QH_RESULT transport_new(uv_loop_t *loop, const struct transport_config *config,
         return QH_ENOMEM;
     }
     copy_config(transport, config, callbacks);
+    if (has_source(config->source)) {
+        (void)parse_source(config->source, &transport->env.source);
+    }
     err = pipe_method_new(&transport->env.bio_method);
     if (err == QH_OK) {
         err = tls_context_new(&config->tls, &transport->env.tls);

@@ -78,7 +78,9 @@ struct transport_config {
     const char *listen_host; /* IPv4, IPv6 or DNS name; "" for any */
     uint16_t listen_port;    /* 0: the kernel chooses (tests) */
     struct transport_tls tls;
-    unsigned retry_ms;        /* between attempts to connect, 10 to 60,000 */
+    const char *source; /* numeric IPv4 or IPv6 address that dialled connections come from, for
+                           hosts with several; NULL or "": the kernel's choice */
+    unsigned retry_ms;  /* between attempts to connect, 10 to 60,000 */
     unsigned user_timeout_ms; /* TCP_USER_TIMEOUT, and keep-alive of the same order */
     unsigned idle_ms; /* an inbound Raft connection silent for so long is closed; 0: never */
 };
@@ -86,7 +88,7 @@ struct transport_config {
 struct transport;
 
 /* Errors: QH_ETLS (logged: which file and why), QH_EINVAL (retry_ms out of range, a host name too
- *         long), QH_ENOMEM.
+ *         long, source no address), QH_ENOMEM.
  * Owns:   copies the configuration. */
 QH_RESULT transport_new(uv_loop_t *loop, const struct transport_config *config,
                         struct transport_callbacks callbacks, struct transport **ret_transport);

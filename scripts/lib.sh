@@ -12,6 +12,7 @@ packages=(
     libraft-dev libuv1-dev libsodium-dev libssl-dev check
     libprotobuf-c-dev protobuf-c-compiler libcyaml-dev liburcu-dev libjansson-dev libnss3-dev
     openssl xz-utils
+    opensc gnutls-bin p11-kit libengine-pkcs11-openssl
 )
 
 say() {

@@ -1,4 +1,4 @@
-/* The monotonic clock of the operating system. */
+/* The clocks of the operating system. */
 #include "base/clock.h"
 
 #include <time.h>
@@ -17,4 +17,15 @@ uint64_t clock_monotonic_ns(void)
 uint64_t clock_monotonic_ms(void)
 {
     return clock_monotonic_ns() / 1000000u;
+}
+
+uint64_t clock_unix_ms(void)
+{
+    struct timespec now;
+
+    QH_ASSERT(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    if (now.tv_sec < 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }

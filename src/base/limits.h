@@ -40,7 +40,7 @@
 #define ATTRIBUTES_MAX 64u        /* an object or template */
 #define ATTRIBUTE_SIZE_MAX 32768u /* bytes; a certificate with its chain has room */
 #define CLIENT_ID_SIZE 16u
-#define CLIENT_NAME_LENGTH_MAX 63u /* characters, as in node names */
+#define CLIENT_NAME_LENGTH_MAX 57u /* characters; "client:" and it are a common name of 64 */
 #define CLIENTS_MAX 1000u
 #define REGION_NAME_LENGTH_MAX 31u /* characters, as in node names */
 #define PIN_SIZE_MIN 4u            /* bytes; SO passwords and passphrases: 8 */

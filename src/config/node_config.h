@@ -13,11 +13,17 @@
  *   peer:
  *     listen: 10.0.0.1:7601
  *     advertise: hsm-a.example:7601
- *     source: 10.0.0.1           # where connections to peers come from; default: the kernel's
- * choice unlock: method: file               # file or passphrase; not on a witness file:
- * /etc/quadhsm/unlock.key  # of file; made at init or join if missing; mode 0400 threads: service:
- * 0                 # 0: one a processor workers: 0 limits: connections: 4096 request_timeout_ms:
- * 5000 log: info                    # error, warning, info, debug
+ *     source: 10.0.0.1           # where connections to peers come from; default: any
+ *   unlock:                      # not on a witness
+ *     method: file               # file or passphrase
+ *     file: /etc/quadhsm/unlock.key   # of file; made at init or join if missing; mode 0400
+ *   threads:
+ *     service: 0                 # 0: one a processor
+ *     workers: 0
+ *   limits:
+ *     connections: 4096
+ *     request_timeout_ms: 5000
+ *   log: info                    # error, warning, info, debug
  */
 #ifndef QH_CONFIG_NODE_CONFIG_H
 #define QH_CONFIG_NODE_CONFIG_H

@@ -21,7 +21,8 @@
 #define PKI_LEAF_DAYS 1095u
 
 /* All results: the caller free()s ret_x->base, and secret_free()s secrets.
- * Errors of all: QH_ENOMEM, QH_ESYSTEM (OpenSSL, secret memory), and those named. */
+ * Errors of all: QH_ENOMEM, QH_ESYSTEM (OpenSSL, secret memory), and those named; a name that is
+ * empty or longer than X.509 allows is QH_EINVAL. */
 struct pki_der {
     uint8_t *base;
     size_t size;
@@ -41,6 +42,9 @@ QH_RESULT pki_issue_node(struct bytes ca_cert, const struct secret *ca_key, stru
                          const char *node_name, uint64_t now_unix_s, struct pki_der *ret_cert);
 QH_RESULT pki_issue_client(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
                            const char *client_name, uint64_t now_unix_s, struct pki_der *ret_cert);
+
+/* One certificate in DER and nothing more; who signed it is not asked. */
+bool pki_cert_valid(struct bytes cert);
 
 /* SHA-256 of the DER. */
 QH_RESULT pki_fingerprint(struct bytes cert, uint8_t ret_fingerprint[FINGERPRINT_SIZE]);

@@ -98,5 +98,11 @@ QH_RESULT object_seal(const struct secret *partition_key, const uint8_t cluster[
 QH_RESULT object_open(const struct secret *partition_key, const uint8_t cluster[16],
                       const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
                       struct bytes value, bool with_material, struct object **ret_object);
+/* The same through @room, secret memory of STORE_VALUE_SIZE_MAX bytes, used again and again by who
+ * opens many. The caller wipes it when done. */
+QH_RESULT object_open_in(const struct secret *partition_key, const uint8_t cluster[16],
+                         const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
+                         struct bytes value, bool with_material, struct secret *room,
+                         struct object **ret_object);
 
 #endif

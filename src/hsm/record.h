@@ -4,7 +4,7 @@
  *   n/<raft id, 8 bytes big-endian>    nodes: signed, not sealed
  *   a/<client id>                      enrolled clients
  *   p/<partition id>                   partitions, with their roles' verifiers
- *   l/<partition id>/<role>            failed logins; partition id zero for SO
+ *   l/<partition id>/<role>            failed logins; partition id zero for SO; role 1 byte
  *   o/<partition id>/<object id>       objects, sealed by the partition's key (object.h)
  *   r/<request id>                     answers (store/txn.h)
  *
@@ -54,6 +54,11 @@ QH_RESULT record_seal(const struct keyring *keyring, const struct record_key *ke
  * node records alone, unchecked. */
 QH_RESULT record_open(const struct keyring *keyring, struct bytes key, struct bytes value,
                       const ProtobufCMessageDescriptor *type, ProtobufCMessage **ret_message);
+/* The same with @room for the text, used again and again by who opens many: secret memory of
+ * STORE_VALUE_SIZE_MAX bytes; NULL will do for node records. */
+QH_RESULT record_open_in(const struct keyring *keyring, struct bytes key, struct bytes value,
+                         struct secret *room, const ProtobufCMessageDescriptor *type,
+                         ProtobufCMessage **ret_message);
 /* The same for a record of @store. Errors: also QH_ENOTFOUND. *ret_record (may be NULL) gives
  * mod_revision and value, for the compare and the next counter. */
 QH_RESULT record_load(const struct keyring *keyring, const struct store *store,

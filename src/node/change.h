@@ -15,8 +15,10 @@
 #include "store/txn.h"
 
 #define CHANGE_ATTEMPTS_MAX 8u
+#define CHANGE_LEADERLESS_MS 3000u /* without a leader for so long, changes are refused at once */
 
-/* Compute the change: fill request->response with the answer, and put compares, then writes, into
+/* Compute the change: fill request->response with the answer (its error may be set, where a refusal
+ * is itself recorded), and put compares, then writes, into
  * @builder (which has the once-compare already when it comes to writing). Called again after
  * a refusal, with a fresh response. Any error is the request's answer; QH_OK goes on. *ret_detail
  * may be set to a static text.

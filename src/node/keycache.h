@@ -27,5 +27,8 @@ QH_RESULT keycache_get_session(struct keycache *cache, const struct keyring *key
                                const struct object **ret_object);
 /* Forget everything: the node was locked. */
 void keycache_clear(struct keycache *cache);
+/* Drop what was not used for KEYCACHE_IDLE_MS. Threads call it now and then. */
+void keycache_expire(struct keycache *cache, uint64_t now_ms);
+unsigned keycache_count(const struct keycache *cache);
 
 #endif

@@ -12,6 +12,7 @@
 #define QH_NODE_REQUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -21,6 +22,7 @@
 
 struct node;
 struct conn;
+struct dispatch_cache;
 
 enum request_place {
     REQUEST_SERVICE, /* the connection's own thread */
@@ -49,16 +51,35 @@ struct request {
     uint8_t client[CLIENT_ID_SIZE];
     char client_name[CLIENT_NAME_LENGTH_MAX + 1];
     bool admin;
-    struct ticket ticket; /* role HSM_ROLE_NONE: none was given */
-    uint8_t exporter[32]; /* REQUEST_FROM_JOINER: TLS exporter "EXPORTER-quadhsm-join" */
+    struct ticket ticket;         /* role HSM_ROLE_NONE: none was given */
+    struct dispatch_cache *cache; /* the connection's: service thread only; NULL without one */
+    uint8_t exporter[32];         /* REQUEST_FROM_JOINER: TLS exporter "EXPORTER-quadhsm-join" */
 
     /* What is run at the place that it was handed to. */
     void (*run)(struct request *request);
     /* A handler's own, with its release; called before the request is freed. */
     void *state;
     void (*state_free)(void *state);
+    struct change *change; /* change.c's, while a change is under way */
     struct request *next; /* in the queue of a place */
+
+    /* Where the answer goes: set by whoever made the request, called once by request_answer() on
+     * the thread that answers. The request is @deliver's from then on: request_free(). */
+    void (*deliver)(struct request *request);
+    void (*progress)(struct request *request, const char *what); /* NULL: nobody waits for it */
+    void *receiver;                                              /* deliver's and progress's own */
+    bool answered;
+    size_t size; /* of the frame that it came in, in bytes */
 };
+
+/* A request with an empty response and the deadline that @message asks for. The maker sets
+ * deliver, and calls dispatch_begin() (dispatch.h).
+ * Errors: NULL without memory; @message is then still the caller's.
+ * Owns:   takes @message (of wire_allocator). */
+struct request *request_new(struct node *node, enum request_origin origin,
+                            Quadhsm__Request *message);
+/* For deliver alone, and for a request that was never begun. */
+void request_free(struct request *request);
 
 /* Hand over: @run is called there, later. If the place's queue is full the request is answered with
  * QH_EBUSY. */

@@ -35,6 +35,18 @@ START_TEST(both_units_tell_the_time_of_the_system_clock)
 }
 END_TEST
 
+START_TEST(the_wall_clock_tells_the_time_of_day)
+{
+    time_t before = time(NULL);
+    uint64_t now_ms = clock_unix_ms();
+    time_t after = time(NULL);
+
+    /* time() may read a clock that is a tick behind. */
+    ck_assert_uint_ge(now_ms + 1000, (uint64_t)before * 1000);
+    ck_assert_uint_le(now_ms, (uint64_t)after * 1000 + 2000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("clock");
@@ -42,6 +54,7 @@ int main(void)
 
     tcase_add_test(tcase, time_never_goes_back);
     tcase_add_test(tcase, both_units_tell_the_time_of_the_system_clock);
+    tcase_add_test(tcase, the_wall_clock_tells_the_time_of_day);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }

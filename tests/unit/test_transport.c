@@ -548,6 +548,9 @@ START_TEST(the_configuration_is_checked)
     config.retry_ms = 60001;
     ck_assert_int_eq(transport_new(&rig.loop, &config, callbacks, &transport), QH_EINVAL);
     config.retry_ms = 10;
+    config.source = "localhost"; /* a name is no source: it could mean several */
+    ck_assert_int_eq(transport_new(&rig.loop, &config, callbacks, &transport), QH_EINVAL);
+    config.source = "127.0.0.9";
     config.tls.key_file = "/nonexistent";
     ck_assert_int_eq(transport_new(&rig.loop, &config, callbacks, &transport), QH_ETLS);
     ck_assert(rig_logged(&rig, "/nonexistent"));

@@ -1,0 +1,27 @@
+/* What kind of request it is, and what an answer to it means for the rest of the call. Pure. */
+#ifndef QH_CLIENT_KIND_H
+#define QH_CLIENT_KIND_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "client/hedge.h"
+#include "quadhsm.pb-c.h"
+
+enum hedge_kind kind_of(const Quadhsm__Request *request);
+
+/* The level that is asked for: changes and uses of keys see at least what this client saw, other
+ * requests what they say, or else @level, the handle's. */
+Quadhsm__Level kind_level(const Quadhsm__Request *request, Quadhsm__Level level);
+
+enum kind_verdict {
+    KIND_FINAL,     /* the answer, whichever node is asked */
+    KIND_ELSEWHERE, /* another node may do it, or the same one later */
+    KIND_HOPELESS   /* another node may do it; the same one will not, however long one waits */
+};
+enum kind_verdict kind_verdict(const Quadhsm__Request *request, enum qh_err err);
+
+/* Of several nodes' errors, the one to report has the highest rank. */
+unsigned kind_rank(enum qh_err err);
+
+#endif

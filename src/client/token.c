@@ -1,0 +1,374 @@
+/* Partitions, logins and PINs. */
+#include "client/token.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "client/error.h"
+#include "client/handle.h"
+#include "client/message.h"
+#include "wire/frame.h"
+
+_Static_assert(QUADHSM_PARTITION_ID_SIZE == PARTITION_ID_SIZE, "the same everywhere");
+_Static_assert(QUADHSM_OBJECT_ID_SIZE == OBJECT_ID_SIZE, "the same everywhere");
+
+struct quadhsm_token {
+    struct quadhsm *handle;
+    uint64_t number; /* never used again in this process */
+    enum quadhsm_role role;
+    struct client_ticket ticket; /* under the handle's lock, and the role too */
+};
+
+static atomic_uint_least64_t numbers;
+
+/* Of this thread's last quadhsm_login_context(). */
+static _Thread_local uint64_t context_number;
+static _Thread_local struct client_ticket context;
+
+int quadhsm_token_open(struct quadhsm *handle, const uint8_t *partition_id,
+                       struct quadhsm_token **ret_token)
+{
+    struct quadhsm_token *token;
+
+    error_clear();
+    if (partition_id == NULL) {
+        return QUADHSM_EINVAL;
+    }
+    token = calloc(1, sizeof *token);
+    if (token == NULL) {
+        return QUADHSM_ENOMEM;
+    }
+    token->handle = handle;
+    token->number = atomic_fetch_add(&numbers, 1) + 1;
+    memcpy(token->ticket.partition, partition_id, PARTITION_ID_SIZE);
+    *ret_token = token;
+    return QUADHSM_OK;
+}
+
+void quadhsm_token_close(struct quadhsm_token *token)
+{
+    if (token != NULL) {
+        sodium_memzero(token, sizeof *token);
+        free(token);
+    }
+}
+
+struct quadhsm *token_handle(const struct quadhsm_token *token)
+{
+    return token->handle;
+}
+
+void client_token_ticket(struct quadhsm_token *token, struct client_ticket *ret_ticket)
+{
+    handle_lock(token->handle);
+    *ret_ticket = token->ticket;
+    handle_unlock(token->handle);
+}
+
+enum quadhsm_role quadhsm_token_role(struct quadhsm_token *token)
+{
+    enum quadhsm_role role;
+
+    handle_lock(token->handle);
+    role = token->role;
+    handle_unlock(token->handle);
+    return role;
+}
+
+void quadhsm_logout(struct quadhsm_token *token)
+{
+    handle_lock(token->handle);
+    token->role = QUADHSM_ROLE_NONE;
+    sodium_memzero(token->ticket.ticket, sizeof token->ticket.ticket);
+    token->ticket.ticket_size = 0;
+    handle_unlock(token->handle);
+}
+
+/* Unless somebody has logged in again since. */
+static void ticket_ended(struct quadhsm_token *token, const struct client_ticket *used)
+{
+    bool same;
+
+    handle_lock(token->handle);
+    same = used->ticket_size == token->ticket.ticket_size &&
+           sodium_memcmp(used->ticket, token->ticket.ticket, used->ticket_size) == 0;
+    handle_unlock(token->handle);
+    if (same) {
+        quadhsm_logout(token);
+    }
+}
+
+QH_RESULT token_call(struct quadhsm_token *token, Quadhsm__Request *request,
+                     Quadhsm__Response **ret_response)
+{
+    struct client_ticket ticket;
+    enum qh_err err;
+
+    client_token_ticket(token, &ticket);
+    request->partition = message_bytes(ticket.partition, sizeof ticket.partition);
+    request->ticket = message_bytes(ticket.ticket, ticket.ticket_size);
+    err = client_call(token->handle, request, ret_response);
+    request->partition = request->ticket = (ProtobufCBinaryData){0};
+    if (err == QH_ETICKET && ticket.ticket_size > 0) {
+        ticket_ended(token, &ticket);
+    }
+    sodium_memzero(&ticket, sizeof ticket);
+    return err;
+}
+
+/* ---- partitions ---- */
+
+static void describe(const Quadhsm__Slot *slot, struct quadhsm_partition *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->id, slot->partition.data, PARTITION_ID_SIZE);
+    (void)snprintf(ret->name, sizeof ret->name, "%s", slot->name);
+    (void)snprintf(ret->serial, sizeof ret->serial, "%s", slot->serial);
+    ret->po_ready = slot->po_ready;
+    ret->co_ready = slot->co_ready;
+    ret->cu_ready = slot->cu_ready;
+    ret->po_tries = slot->po_tries;
+    ret->po_tries_left = slot->po_tries_left;
+    ret->co_tries = slot->co_tries;
+    ret->co_tries_left = slot->co_tries_left;
+    ret->cu_tries = slot->cu_tries;
+    ret->cu_tries_left = slot->cu_tries_left;
+}
+
+static QH_RESULT describe_all(const Quadhsm__SlotList *slots, struct quadhsm_partition **ret_list,
+                              size_t *ret_count)
+{
+    struct quadhsm_partition *list = calloc(slots->n_slots + 1, sizeof *list);
+
+    if (list == NULL) {
+        return QH_ENOMEM;
+    }
+    for (size_t i = 0; i < slots->n_slots; i++) {
+        if (slots->slots[i]->partition.len != PARTITION_ID_SIZE) {
+            free(list);
+            return QH_EMALFORMED;
+        }
+        describe(slots->slots[i], &list[i]);
+    }
+    *ret_list = list;
+    *ret_count = slots->n_slots;
+    return QH_OK;
+}
+
+int quadhsm_partitions(struct quadhsm *handle, struct quadhsm_partition **ret_list,
+                       size_t *ret_count)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Slots slots = QUADHSM__SLOTS__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    request.op_case = QUADHSM__REQUEST__OP_SLOTS;
+    request.slots = &slots;
+    err = client_call(handle, &request, &response);
+    if (err != QH_OK) {
+        return error_public(err);
+    }
+    err = response->result_case == QUADHSM__RESPONSE__RESULT_SLOTS
+              ? describe_all(response->slots, ret_list, ret_count)
+              : QH_EMALFORMED;
+    wire_message_free(&response->base);
+    return error_public(err);
+}
+
+int quadhsm_token_open_name(struct quadhsm *handle, const char *name,
+                            struct quadhsm_token **ret_token)
+{
+    struct quadhsm_partition *list;
+    size_t count;
+    int error = quadhsm_partitions(handle, &list, &count);
+
+    if (error != QUADHSM_OK) {
+        return error;
+    }
+    error = QUADHSM_ENOTFOUND;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].name, name) == 0) {
+            error = quadhsm_token_open(handle, list[i].id, ret_token);
+            break;
+        }
+    }
+    free(list);
+    if (error == QUADHSM_ENOTFOUND) {
+        client_set_detail("this client may use no partition \"%s\"", name);
+    }
+    return error;
+}
+
+/* ---- logins ---- */
+
+/* The ticket for @role, of a login beside the one that the token may have. */
+static QH_RESULT log_in(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
+                        size_t pin_size, struct client_ticket *ret_ticket)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Login login = QUADHSM__LOGIN__INIT;
+    Quadhsm__Response *response;
+    const ProtobufCBinaryData *ticket;
+    enum qh_err err;
+
+    if (pin_size > PIN_SIZE_MAX) {
+        return QH_EPINRANGE;
+    }
+    login.role = (Quadhsm__Role)role;
+    login.pin = message_bytes(pin, pin_size);
+    request.op_case = QUADHSM__REQUEST__OP_LOGIN;
+    request.login = &login;
+    err = token_call(token, &request, &response);
+    if (err != QH_OK) {
+        return err;
+    }
+    ticket = &response->login->ticket;
+    if (response->result_case != QUADHSM__RESPONSE__RESULT_LOGIN || ticket->len == 0 ||
+        ticket->len > CLIENT_TICKET_ROOM) {
+        wire_message_free(&response->base);
+        return QH_EMALFORMED;
+    }
+    memcpy(ret_ticket->partition, token->ticket.partition, PARTITION_ID_SIZE);
+    memcpy(ret_ticket->ticket, ticket->data, ticket->len);
+    ret_ticket->ticket_size = ticket->len;
+    wire_message_free(&response->base);
+    return QH_OK;
+}
+
+static void set_login(struct quadhsm_token *token, enum quadhsm_role role,
+                      struct client_ticket *ticket)
+{
+    handle_lock(token->handle);
+    token->role = role;
+    token->ticket = *ticket;
+    handle_unlock(token->handle);
+    sodium_memzero(ticket, sizeof *ticket);
+}
+
+static bool role_valid(enum quadhsm_role role)
+{
+    return role == QUADHSM_PO || role == QUADHSM_CO || role == QUADHSM_CU;
+}
+
+int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
+                  size_t pin_size)
+{
+    struct client_ticket ticket;
+    enum qh_err err;
+
+    error_clear();
+    if (!role_valid(role)) {
+        return QUADHSM_EINVAL;
+    }
+    if (quadhsm_token_role(token) != QUADHSM_ROLE_NONE) {
+        return QUADHSM_EEXIST;
+    }
+    err = log_in(token, role, pin, pin_size, &ticket);
+    if (err == QH_OK) {
+        set_login(token, role, &ticket);
+    }
+    return error_public(err);
+}
+
+int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t pin_size)
+{
+    enum quadhsm_role role = quadhsm_token_role(token);
+    enum qh_err err;
+
+    error_clear();
+    context_number = 0;
+    if (role == QUADHSM_ROLE_NONE) {
+        return QUADHSM_ENOLOGIN;
+    }
+    err = log_in(token, role, pin, pin_size, &context);
+    if (err == QH_OK) {
+        context_number = token->number;
+    }
+    return error_public(err);
+}
+
+void token_take_context(const struct quadhsm_token *token, struct client_ticket *ret_context)
+{
+    ret_context->ticket_size = 0;
+    if (context_number == token->number) {
+        *ret_context = context;
+        context_number = 0;
+        sodium_memzero(&context, sizeof context);
+    }
+}
+
+/* ---- PINs ---- */
+
+int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
+                     size_t pin_size)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__RoleInit init = QUADHSM__ROLE_INIT__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    error_clear();
+    if (!role_valid(role)) {
+        return QUADHSM_EINVAL;
+    }
+    if (pin_size > PIN_SIZE_MAX) {
+        return QUADHSM_EPINRANGE;
+    }
+    init.role = (Quadhsm__Role)role;
+    init.pin = message_bytes(pin, pin_size);
+    request.op_case = QUADHSM__REQUEST__OP_ROLE_INIT;
+    request.role_init = &init;
+    err = token_call(token, &request, &response);
+    if (err == QH_OK) {
+        wire_message_free(&response->base);
+    }
+    return error_public(err);
+}
+
+/* A new PIN ends all logins with the old one. Whoever changed it stays logged in. */
+static void log_in_again(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
+                         size_t pin_size)
+{
+    struct client_ticket ticket;
+
+    quadhsm_logout(token);
+    if (log_in(token, role, pin, pin_size, &ticket) == QH_OK) {
+        set_login(token, role, &ticket);
+    }
+}
+
+int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *old_pin,
+                    size_t old_size, const void *new_pin, size_t new_size)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__RolePasswd passwd = QUADHSM__ROLE_PASSWD__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    error_clear();
+    if (!role_valid(role)) {
+        return QUADHSM_EINVAL;
+    }
+    if (old_size > PIN_SIZE_MAX || new_size > PIN_SIZE_MAX) {
+        return QUADHSM_EPINRANGE;
+    }
+    passwd.role = (Quadhsm__Role)role;
+    passwd.old_pin = message_bytes(old_pin, old_size);
+    passwd.new_pin = message_bytes(new_pin, new_size);
+    request.op_case = QUADHSM__REQUEST__OP_ROLE_PASSWD;
+    request.role_passwd = &passwd;
+    err = token_call(token, &request, &response);
+    if (err != QH_OK) {
+        return error_public(err);
+    }
+    wire_message_free(&response->base);
+    if (quadhsm_token_role(token) == role) {
+        log_in_again(token, role, new_pin, new_size);
+    }
+    return QUADHSM_OK;
+}

@@ -1,0 +1,255 @@
+/* The member's side of a join: proves that it is one, checks the token, certifies the new node,
+ * writes its record and hands over the cluster key, sealed to the joiner's one-time key. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "crypto/pki.h"
+#include "hsm/join_token.h"
+#include "hsm/record.h"
+#include "node/change.h"
+#include "node/control_private.h"
+#include "node/handlers.h"
+#include "raft-glue/identity.h"
+#include "wire/frame.h"
+
+/* Is what the joiner says of itself usable? */
+static QH_RESULT check_join(const Quadhsm__Join *join, const char **ret_detail)
+{
+    bool proper = join->token_id.len == 16 && join->proof.len == JOIN_TOKEN_PROOF_SIZE &&
+                  join->raft_id != 0 && identity_name_valid(join->node) &&
+                  identity_name_valid(join->region) &&
+                  strlen(join->region) <= REGION_NAME_LENGTH_MAX &&
+                  strlen(join->peer_host) <= CONFIG_HOST_LENGTH_MAX && join->peer_host[0] != '\0' &&
+                  join->peer_port >= 1 && join->peer_port <= 65535;
+
+    if (proper && !join->witness) {
+        proper = strlen(join->client_host) <= CONFIG_HOST_LENGTH_MAX &&
+                 join->client_host[0] != '\0' && join->client_port >= 1 &&
+                 join->client_port <= 65535 && join->key_box_pk.len == crypto_box_PUBLICKEYBYTES;
+    }
+    if (!proper) {
+        *ret_detail = "the join request lacks something: use a node of the same version";
+        return QH_EINVAL;
+    }
+    return QH_OK;
+}
+
+/* The token's record, if the request proves to know its secret. */
+static QH_RESULT check_token(struct request *request, const struct store *store,
+                             struct store_record *ret_record, uint8_t ret_proof[32])
+{
+    struct control *control = request->node->control;
+    const Quadhsm__Join *join = request->message->join;
+    struct record_key key = record_key_token(join->token_id.data);
+    uint8_t expected[JOIN_TOKEN_PROOF_SIZE];
+    ProtobufCMessage *message;
+    Qhrec__JoinToken *token;
+    struct secret *secret = NULL;
+    enum qh_err err = record_load(control->keyring, store, &key, &qhrec__join_token__descriptor,
+                                  &message, ret_record);
+
+    if (err != QH_OK) {
+        return err == QH_ENOTFOUND ? QH_EPERM : err;
+    }
+    token = (Qhrec__JoinToken *)message;
+    err = token->secret.len == JOIN_TOKEN_SECRET_SIZE
+              ? secret_from(token->secret.data, token->secret.len, &secret)
+              : QH_ECORRUPT;
+    if (err == QH_OK) {
+        join_token_proof(secret, request->exporter, "joiner", expected);
+        join_token_proof(secret, request->exporter, "member", ret_proof);
+        if (sodium_memcmp(expected, join->proof.data, sizeof expected) != 0 ||
+            token->witness != join->witness || token->expires_unix_ms < clock_unix_ms()) {
+            err = QH_EPERM;
+        }
+    }
+    secret_free(secret);
+    wire_message_free(message);
+    return err;
+}
+
+static QH_RESULT check_names(struct request *request, const Quadhsm__Join *join,
+                             const char **ret_detail)
+{
+    const struct directory *directory;
+    enum qh_err err = QH_OK;
+
+    view_enter();
+    directory = view_directory(request->node->view);
+    if (directory->node_count >= NODES_MAX) {
+        *ret_detail = "the cluster has as many nodes as it can have";
+        err = QH_ELIMIT;
+    }
+    for (unsigned i = 0; i < directory->node_count; i++) {
+        if (strcmp(directory->nodes[i].name, join->node) == 0 ||
+            directory->nodes[i].raft_id == join->raft_id) {
+            *ret_detail = "the cluster has a node of this name already: choose another one";
+            err = QH_EEXIST;
+        }
+    }
+    view_leave();
+    return err;
+}
+
+static QH_RESULT issue(struct control *control, const struct store *store,
+                       const Quadhsm__Join *join, Quadhsm__JoinDone *done)
+{
+    struct record_key key = record_key_authority();
+    ProtobufCMessage *message;
+    Qhrec__Authority *authority;
+    struct pki_der cert = {0};
+    struct secret *ca_key = NULL;
+    enum qh_err err =
+        record_load(control->keyring, store, &key, &qhrec__authority__descriptor, &message, NULL);
+
+    if (err != QH_OK) {
+        return err;
+    }
+    authority = (Qhrec__Authority *)message;
+    err = secret_from(authority->key.data, authority->key.len, &ca_key);
+    if (err == QH_OK) {
+        err =
+            pki_issue_node((struct bytes){authority->certificate.data, authority->certificate.len},
+                           ca_key, (struct bytes){join->csr.data, join->csr.len}, join->node,
+                           clock_unix_ms() / 1000, &cert);
+    }
+    if (err == QH_OK) {
+        done->certificate = wire_bytes((struct bytes){cert.base, cert.size});
+        done->ca =
+            wire_bytes((struct bytes){authority->certificate.data, authority->certificate.len});
+    }
+    free(cert.base);
+    secret_free(ca_key);
+    wire_message_free(message);
+    return err;
+}
+
+static QH_RESULT seal_key(struct control *control, const Quadhsm__Join *join,
+                          Quadhsm__JoinDone *done)
+{
+    uint8_t sealed[crypto_box_SEALBYTES + KEYRING_CMK_SIZE];
+
+    if (join->witness) {
+        return QH_OK; /* a witness never gets the key */
+    }
+    if (crypto_box_seal(sealed, secret_view(control->cmk), secret_size(control->cmk),
+                        join->key_box_pk.data) != 0) {
+        return QH_EINVAL;
+    }
+    done->sealed_cmk = wire_bytes((struct bytes){sealed, sizeof sealed});
+    return QH_OK;
+}
+
+static QH_RESULT fill_nodes(struct request *request, Quadhsm__JoinDone *done)
+{
+    const struct directory *directory;
+    enum qh_err err = QH_OK;
+
+    view_enter();
+    directory = view_directory(request->node->view);
+    done->cluster_name = wire_string(directory->cluster_name);
+    done->nodes = wire_zalloc((directory->node_count + 1) * sizeof(Quadhsm__JoinNode *));
+    if (done->nodes == NULL) {
+        err = QH_ENOMEM;
+    }
+    for (unsigned i = 0; err == QH_OK && i < directory->node_count; i++) {
+        const struct directory_node *node = &directory->nodes[i];
+        Quadhsm__JoinNode *copy = wire_zalloc(sizeof *copy);
+
+        if (copy == NULL) {
+            err = QH_ENOMEM;
+            break;
+        }
+        quadhsm__join_node__init(copy);
+        copy->node = wire_string(node->name);
+        copy->region = wire_string(node->region);
+        copy->witness = node->witness;
+        copy->raft_id = node->raft_id;
+        copy->peer_host = wire_string(node->peer_host);
+        copy->peer_port = node->peer_port;
+        done->nodes[done->n_nodes++] = copy;
+    }
+    view_leave();
+    return err;
+}
+
+static QH_RESULT put_node(struct control *control, const Quadhsm__Join *join,
+                          struct change_list *list)
+{
+    struct record_key key = record_key_node(join->raft_id);
+    Qhrec__Node node = QHREC__NODE__INIT;
+    struct bytes value = {0};
+    enum qh_err err;
+
+    node.raft_id = join->raft_id;
+    node.name = join->node;
+    node.region = join->region;
+    node.witness = join->witness;
+    node.peer_host = join->peer_host;
+    node.peer_port = join->peer_port;
+    node.client_host = join->client_host;
+    node.client_port = join->client_port;
+    err = record_seal(control->keyring, &key, (struct bytes){0}, &node.base, &value);
+    if (err == QH_OK) {
+        change_compare(list, TXN_ABSENT, record_key_bytes(&key), 0);
+        change_put(list, record_key_bytes(&key), value);
+        free((void *)(uintptr_t)value.base);
+    }
+    return err;
+}
+
+static enum qh_err build_join(struct request *request, const struct store *store,
+                              struct change_list *list, const char **ret_detail)
+{
+    struct control *control = request->node->control;
+    const Quadhsm__Join *join = request->message->join;
+    struct record_key token_key;
+    struct store_record token;
+    uint8_t proof[JOIN_TOKEN_PROOF_SIZE];
+    Quadhsm__JoinDone *done;
+    enum qh_err err = check_join(join, ret_detail);
+
+    if (err == QH_OK) {
+        err = check_token(request, store, &token, proof);
+        if (err == QH_EPERM) {
+            *ret_detail = "the token is unknown, used up, expired or of the other kind: get a new "
+                          "one with quadhsm cluster token";
+        }
+    }
+    if (err == QH_OK) {
+        err = check_names(request, join, ret_detail);
+    }
+    if (err != QH_OK) {
+        return err;
+    }
+    done = wire_zalloc(sizeof *done);
+    if (done == NULL) {
+        return QH_ENOMEM;
+    }
+    quadhsm__join_done__init(done);
+    request->response->result_case = QUADHSM__RESPONSE__RESULT_JOIN;
+    request->response->join = done;
+    done->proof = wire_bytes((struct bytes){proof, sizeof proof});
+    err = issue(control, store, join, done);
+    if (err == QH_OK) {
+        err = seal_key(control, join, done);
+    }
+    if (err == QH_OK) {
+        err = fill_nodes(request, done);
+    }
+    if (err == QH_OK) {
+        token_key = record_key_token(join->token_id.data);
+        change_compare(list, TXN_AT_REVISION, record_key_bytes(&token_key), token.mod_revision);
+        change_delete(list, record_key_bytes(&token_key));
+        err = put_node(control, join, list);
+    }
+    return err;
+}
+
+void handle_join(struct request *request)
+{
+    change_run(request, build_join);
+}
