@@ -80,7 +80,8 @@ static bool send_request(struct probe *probe, Quadhsm__Request *request)
     }
     connection_submit(probe->connection, frame, size, request->id);
     probe->sent_ns = clock_monotonic_ns();
-    (void)connection_step(probe->connection);
+    /* It is sent when poll() says that it can be, for an answer may come as fast as that, and is
+     * looked for there alone. */
     return true;
 }
 
