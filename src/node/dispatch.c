@@ -50,7 +50,7 @@ static const struct rule rules[] = {
                                       .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_SET_ATTRIBUTES] = {handle_set_attributes, FROM_CLIENT, PARTITION_MUST,
                                              .looks = true, .waits = true, .change = true},
-    [QUADHSM__REQUEST__OP_COPY] = {handle_copy, FROM_CLIENT, PARTITION_MUST, ROLE(CO) | ROLE(CU),
+    [QUADHSM__REQUEST__OP_COPY] = {handle_copy, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                    .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_USE] = {handle_use, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                   .waits = true},
