@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -137,11 +138,14 @@ static QH_RESULT converse(const struct call *call, const Quadhsm__Request *reque
                           void (*progress)(void *data, const char *text), void *data,
                           Quadhsm__Response **ret_response)
 {
+    Quadhsm__Request numbered = *request;
     Quadhsm__Response *response = NULL;
     uint8_t *frame = NULL;
     size_t size = 0;
-    enum qh_err err = wire_pack(&request->base, &frame, &size);
+    enum qh_err err;
 
+    numbered.id = 1; /* the only one on this connection */
+    err = wire_pack(&numbered.base, &frame, &size);
     if (err != QH_OK) {
         return say(call, err, "the request is too large");
     }
