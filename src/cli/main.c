@@ -72,7 +72,8 @@ static int run_command(const struct command *command, int count, char **argument
     char error[OPTIONS_ERROR_ROOM];
     int status;
 
-    if (options_parse(command, count, arguments, &cli.options, error) != QH_OK) {
+    if (options_parse(command, count, (const char *const *)arguments, &cli.options, error) !=
+        QH_OK) {
         (void)output_misuse(output, "%s", error);
         if (!output->json) {
             options_print_usage(command, output->err);

@@ -112,8 +112,8 @@ static QH_RESULT take_value(struct options *options, const struct option_spec *s
 }
 
 /* "--name", "--name=value" or "--name" "value"; moves *index to the last that was used. */
-static QH_RESULT take_option(struct options *options, int count, char *const *arguments, int *index,
-                             char *ret_error)
+static QH_RESULT take_option(struct options *options, int count, const char *const *arguments,
+                             int *index, char *ret_error)
 {
     const char *name = arguments[*index] + 2;
     const char *equals = strchr(name, '=');
@@ -158,7 +158,7 @@ static QH_RESULT check_complete(const struct options *options, char *ret_error)
     return QH_OK;
 }
 
-QH_RESULT options_parse(const struct command *command, int count, char *const *arguments,
+QH_RESULT options_parse(const struct command *command, int count, const char *const *arguments,
                         struct options *ret_options, char ret_error[OPTIONS_ERROR_ROOM])
 {
     struct options options = {.command = command};

@@ -61,7 +61,7 @@ struct options {
 
 /* @arguments is what comes behind the command's name; borrowed. Checks everything that the tables
  * say, unless --help was given. Errors: QH_EINVAL, with what to do in @ret_error. */
-QH_RESULT options_parse(const struct command *command, int count, char *const *arguments,
+QH_RESULT options_parse(const struct command *command, int count, const char *const *arguments,
                         struct options *ret_options, char ret_error[OPTIONS_ERROR_ROOM]);
 
 /* NULL or @otherwise if it was not given. The name must be in the tables. */

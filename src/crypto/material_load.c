@@ -4,6 +4,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 #include <string.h>
 
@@ -36,7 +37,8 @@ static enum qh_err load_params(const char *algorithm, bool private, OSSL_PARAM *
     if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) <= 0) {
         err = material_error(QH_ESYSTEM);
     } else if (EVP_PKEY_fromdata(ctx, &pkey, selection, params) <= 0) {
-        err = material_error(QH_EMALFORMED);
+        /* Of some allocations that fail OpenSSL says nothing; of wrong numbers it does. */
+        err = material_error(ERR_peek_error() == 0 ? QH_ENOMEM : QH_EMALFORMED);
     } else {
         *ret_pkey = pkey;
     }
@@ -116,7 +118,7 @@ static enum qh_err load_edwards(const struct material *material, bool private, E
                                               material->point.size);
     }
     if (pkey == NULL) {
-        return material_error(QH_EMALFORMED);
+        return material_error(QH_ENOMEM); /* any bytes of this size are a key */
     }
     *ret_pkey = pkey;
     return QH_OK;
@@ -187,7 +189,7 @@ static enum qh_err derive_edwards(const struct curve *curve, struct bytes value,
     enum qh_err err = load_edwards(&material, true, &pkey);
 
     if (err != QH_OK) {
-        return err == QH_EMALFORMED ? QH_EATTRVALUE : err;
+        return err;
     }
     if (EVP_PKEY_get_raw_public_key(pkey, point, &size) <= 0 || size != curve->point_size) {
         err = material_error(QH_ESYSTEM);

@@ -32,8 +32,7 @@ struct rule {
     bool locked; /* works without the cluster key, and on a node that is stopping or stale */
 };
 
-/* Token objects are for the crypto officer; what a crypto user may do with session objects
- * depends on the object: handle_object.c. */
+/* Which role may make or change an object depends on the object: object_scene.c. */
 static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_PING] = {handle_ping, FROM_CLIENT | FROM_CONTROL, .locked = true},
     [QUADHSM__REQUEST__OP_ENDPOINTS] = {handle_endpoints, FROM_CLIENT, PARTITION_IGNORED},
@@ -43,14 +42,14 @@ static const struct rule rules[] = {
 
     [QUADHSM__REQUEST__OP_FIND] = {handle_find, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                    .waits = true},
-    [QUADHSM__REQUEST__OP_CREATE] = {handle_create, FROM_CLIENT, PARTITION_MUST,
-                                     ROLE(CO) | ROLE(CU), .waits = true, .change = true},
-    [QUADHSM__REQUEST__OP_GENERATE] = {handle_generate, FROM_CLIENT, PARTITION_MUST,
-                                       ROLE(CO) | ROLE(CU), .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_CREATE] = {handle_create, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                     .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_GENERATE] = {handle_generate, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                       .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_DESTROY] = {handle_destroy, FROM_CLIENT, PARTITION_MUST, ROLE(CO),
                                       .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_SET_ATTRIBUTES] = {handle_set_attributes, FROM_CLIENT, PARTITION_MUST,
-                                             ROLE(CO) | ROLE(CU), .waits = true, .change = true},
+                                             .looks = true, .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_COPY] = {handle_copy, FROM_CLIENT, PARTITION_MUST, ROLE(CO) | ROLE(CU),
                                    .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_USE] = {handle_use, FROM_CLIENT, PARTITION_MUST, .looks = true,

@@ -90,7 +90,7 @@ static QH_RESULT check_init(const struct control *control, const Quadhsm__NodeIn
         return QH_EINVAL;
     }
     if (!pki_client_name_valid(init->admin_name)) {
-        *ret_detail = "a client's name has 1 to 63 letters, digits, '-', '.' and '_'";
+        *ret_detail = "a client's name has 1 to 57 letters, digits, '-', '.' and '_'";
         return QH_EINVAL;
     }
     if (init->so_password.len < PASSWORD_SIZE_MIN || init->so_password.len > PIN_SIZE_MAX) {

@@ -180,6 +180,9 @@ static void stay(struct drill *drill)
 
 static void close_drill(struct drill *drill, bool passed)
 {
+    if (!passed) {
+        stage_print_logs(&drill->stage);
+    }
     stage_close(&drill->stage);
     if (passed && !drill->options.keep) {
         process_remove_tree(drill->dir);
@@ -200,6 +203,7 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return EXIT_USAGE;
     }
+    (void)umask(077);
     drill.begin_ns = clock_monotonic_ns();
     if (!make_dir(&drill)) {
         (void)fprintf(stderr, "qh-drill: %s: %s\n", drill.dir, strerror(errno));
