@@ -112,11 +112,13 @@ static int keep_ticket(struct cli *cli, const Quadhsm__Response *response)
 int cli_login_so(struct cli *cli)
 {
     SECRET_SCOPED struct secret *password = NULL;
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__Login login = QUADHSM__LOGIN__INIT;
+    Quadhsm__Request request;
+    Quadhsm__Login login;
     Quadhsm__Response *response = NULL;
     int status = cli_open(cli);
 
+    quadhsm__request__init(&request);
+    quadhsm__login__init(&login);
     if (status == EXIT_DONE) {
         status = cli_password(cli, "password-file", "password of the security officer", false,
                               PASSWORD_SIZE_MIN, &password);

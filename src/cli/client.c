@@ -20,11 +20,13 @@ struct addresses {
 /* All that the cluster has, for the new client's configuration. */
 static int ask_addresses(struct cli *cli, struct addresses *ret_addresses)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__Endpoints endpoints = QUADHSM__ENDPOINTS__INIT;
+    Quadhsm__Request request;
+    Quadhsm__Endpoints endpoints;
     Quadhsm__Response *response = NULL;
     int status;
 
+    quadhsm__request__init(&request);
+    quadhsm__endpoints__init(&endpoints);
     request.op_case = QUADHSM__REQUEST__OP_ENDPOINTS;
     request.endpoints = &endpoints;
     status = cli_call(cli, &request, "asking for the nodes' addresses", &response);
@@ -55,11 +57,13 @@ static int ask_addresses(struct cli *cli, struct addresses *ret_addresses)
 static int send_enroll(struct cli *cli, const struct credentials *credentials,
                        Quadhsm__Response **ret_response)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__ClientEnroll enroll = QUADHSM__CLIENT_ENROLL__INIT;
+    Quadhsm__Request request;
+    Quadhsm__ClientEnroll enroll;
     char *partitions[OPTIONS_VALUES_MAX];
     const char *name;
 
+    quadhsm__request__init(&request);
+    quadhsm__client_enroll__init(&enroll);
     for (unsigned i = 0; (name = options_many(&cli->options, "partition", i)) != NULL; i++) {
         partitions[i] = (char *)(uintptr_t)name;
         enroll.n_partitions = i + 1;
@@ -189,11 +193,13 @@ static json_t *client_json(const Quadhsm__ClientInfo *info)
 
 static int run_list(struct cli *cli)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__ClientList ask = QUADHSM__CLIENT_LIST__INIT;
+    Quadhsm__Request request;
+    Quadhsm__ClientList ask;
     Quadhsm__Response *response = NULL;
     int status;
 
+    quadhsm__request__init(&request);
+    quadhsm__client_list__init(&ask);
     request.op_case = QUADHSM__REQUEST__OP_CLIENT_LIST;
     request.client_list = &ask;
     status = cli_call(cli, &request, "listing the clients", &response);
@@ -219,12 +225,14 @@ static int run_list(struct cli *cli)
 
 static int run_revoke(struct cli *cli)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__ClientRevoke revoke = QUADHSM__CLIENT_REVOKE__INIT;
+    Quadhsm__Request request;
+    Quadhsm__ClientRevoke revoke;
     Quadhsm__Response *response = NULL;
     const char *name = options_argument(&cli->options, 0);
     int status = cli_confirm(cli, "revoke client %s, so that no node answers it any more", name);
 
+    quadhsm__request__init(&request);
+    quadhsm__client_revoke__init(&revoke);
     if (status == EXIT_DONE) {
         status = cli_login_so(cli);
     }

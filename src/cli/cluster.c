@@ -193,11 +193,13 @@ static void show_token(const struct cli *cli, const Quadhsm__Token *token, unsig
 
 static int run_token(struct cli *cli)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__TokenCreate create = QUADHSM__TOKEN_CREATE__INIT;
+    Quadhsm__Request request;
+    Quadhsm__TokenCreate create;
     Quadhsm__Response *response = NULL;
     int status = cli_login_so(cli);
 
+    quadhsm__request__init(&request);
+    quadhsm__token_create__init(&create);
     if (status != EXIT_DONE) {
         return status;
     }

@@ -165,7 +165,9 @@ static int write_yaml(struct cli *cli, const char *dir, const char *const *endpo
     }
     at += at < YAML_ROOM
               ? (size_t)snprintf(text + at, YAML_ROOM - at,
-                                 "ca: ca.crt\ncertificate: client.crt\nkey: " KEY_FILE "\n")
+                                 "ca: ca.crt\ncertificate: client.crt\nkey: " KEY_FILE "\n"
+                                 "# What the nodes say of where they all are is kept here.\n"
+                                 "cache: endpoints.cache\n")
               : 0;
     if (at >= YAML_ROOM) {
         free(text);

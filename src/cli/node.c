@@ -84,10 +84,12 @@ static int ask(struct cli *cli, const Quadhsm__Request *request, const char *doi
 
 static int ask_state(struct cli *cli, Quadhsm__Response **ret_response)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__NodeStatus node_status = QUADHSM__NODE_STATUS__INIT;
+    Quadhsm__Request request;
+    Quadhsm__NodeStatus node_status;
     int status;
 
+    quadhsm__request__init(&request);
+    quadhsm__node_status__init(&node_status);
     request.op_case = QUADHSM__REQUEST__OP_NODE_STATUS;
     request.node_status = &node_status;
     status = ask(cli, &request, "asking the node", ret_response);
@@ -247,9 +249,11 @@ static int send_init(struct cli *cli, const struct credentials *credentials,
                      struct secret *password, struct secret *passphrase,
                      Quadhsm__Response **ret_response)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__NodeInit init = QUADHSM__NODE_INIT__INIT;
+    Quadhsm__Request request;
+    Quadhsm__NodeInit init;
 
+    quadhsm__request__init(&request);
+    quadhsm__node_init__init(&init);
     /* protobuf-c has no const; nothing is changed. */
     init.cluster_name = (char *)(uintptr_t)options_text(&cli->options, "cluster");
     init.admin_name = (char *)(uintptr_t)options_text(&cli->options, "admin");
@@ -394,11 +398,13 @@ static int join_node(struct cli *cli, const Quadhsm__NodeState *state)
 {
     SECRET_SCOPED struct secret *token = NULL;
     SECRET_SCOPED struct secret *passphrase = NULL;
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__NodeJoin join = QUADHSM__NODE_JOIN__INIT;
+    Quadhsm__Request request;
+    Quadhsm__NodeJoin join;
     Quadhsm__Response *response = NULL;
     int status = read_token(cli, &token);
 
+    quadhsm__request__init(&request);
+    quadhsm__node_join__init(&join);
     if (status == EXIT_DONE) {
         status = ask_passphrase(cli, state, true, &passphrase);
     }
@@ -436,12 +442,14 @@ static int run_join(struct cli *cli)
 static int run_unlock(struct cli *cli)
 {
     SECRET_SCOPED struct secret *passphrase = NULL;
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__NodeUnlock unlock = QUADHSM__NODE_UNLOCK__INIT;
+    Quadhsm__Request request;
+    Quadhsm__NodeUnlock unlock;
     Quadhsm__Response *response = NULL;
     int status = cli_password(cli, "passphrase-file", "passphrase of this node", false,
                               PASSWORD_SIZE_MIN, &passphrase);
 
+    quadhsm__request__init(&request);
+    quadhsm__node_unlock__init(&unlock);
     if (status != EXIT_DONE) {
         return status;
     }

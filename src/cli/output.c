@@ -197,7 +197,7 @@ static void print_lines(FILE *file, const char *text)
 int output_fail(const struct output *output, enum qh_err err, const char *detail,
                 const char *format, ...)
 {
-    int status = output_exit_status(err);
+    int status = (int)output_exit_status(err);
     char what[TEXT_ROOM];
     char safe[TEXT_ROOM];
     va_list arguments;

@@ -86,10 +86,12 @@ static void print_list(const struct cli *cli, const Quadhsm__PartitionInfoList *
 
 static int ask_list(struct cli *cli, char *name, Quadhsm__Response **ret_response)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__PartitionList list = QUADHSM__PARTITION_LIST__INIT;
+    Quadhsm__Request request;
+    Quadhsm__PartitionList list;
     int status;
 
+    quadhsm__request__init(&request);
+    quadhsm__partition_list__init(&list);
     if (name != NULL) {
         list.name = name;
     }
@@ -175,11 +177,13 @@ static int run_show(struct cli *cli)
 
 static int run_create(struct cli *cli)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__PartitionCreate create = QUADHSM__PARTITION_CREATE__INIT;
+    Quadhsm__Request request;
+    Quadhsm__PartitionCreate create;
     Quadhsm__Response *response = NULL;
     int status = cli_login_so(cli);
 
+    quadhsm__request__init(&request);
+    quadhsm__partition_create__init(&create);
     if (status != EXIT_DONE) {
         return status;
     }
@@ -202,12 +206,14 @@ static int run_create(struct cli *cli)
 
 static int run_delete(struct cli *cli)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__PartitionDelete remove = QUADHSM__PARTITION_DELETE__INIT;
+    Quadhsm__Request request;
+    Quadhsm__PartitionDelete remove;
     Quadhsm__Response *response = NULL;
     int status =
         cli_confirm(cli, "delete partition %s with all its keys, for ever", name_argument(cli));
 
+    quadhsm__request__init(&request);
+    quadhsm__partition_delete__init(&remove);
     if (status == EXIT_DONE) {
         status = cli_login_so(cli);
     }

@@ -83,10 +83,12 @@ static int call_as_so(struct cli *cli, Quadhsm__Request *request, const char *wh
 static int init_po(struct cli *cli)
 {
     SECRET_SCOPED struct secret *pin = NULL;
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__RoleInit init = QUADHSM__ROLE_INIT__INIT;
+    Quadhsm__Request request;
+    Quadhsm__RoleInit init;
     int status = cli_login_so(cli);
 
+    quadhsm__request__init(&request);
+    quadhsm__role_init__init(&init);
     if (status == EXIT_DONE) {
         status = ask_new(cli, QUADHSM_PO, &pin);
     }
@@ -102,10 +104,12 @@ static int init_po(struct cli *cli)
 
 static int unlock_po(struct cli *cli)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__RoleUnlock unlock = QUADHSM__ROLE_UNLOCK__INIT;
+    Quadhsm__Request request;
+    Quadhsm__RoleUnlock unlock;
     int status = cli_login_so(cli);
 
+    quadhsm__request__init(&request);
+    quadhsm__role_unlock__init(&unlock);
     if (status != EXIT_DONE) {
         return status;
     }
@@ -157,13 +161,15 @@ static int init_user(struct cli *cli, int role)
 
 static int unlock_user(struct cli *cli, int role)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__RoleUnlock unlock = QUADHSM__ROLE_UNLOCK__INIT;
+    Quadhsm__Request request;
+    Quadhsm__RoleUnlock unlock;
     Quadhsm__Response *response = NULL;
     struct quadhsm_token *token = NULL;
     struct client_ticket ticket;
     int status = open_as_po(cli, &token);
 
+    quadhsm__request__init(&request);
+    quadhsm__role_unlock__init(&unlock);
     if (status != EXIT_DONE) {
         return status;
     }
@@ -205,11 +211,13 @@ static int passwd_user(struct cli *cli, int role, struct secret *old_pin, struct
 
 static int passwd_so(struct cli *cli, struct secret *old_password, struct secret *new_password)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__RolePasswd passwd = QUADHSM__ROLE_PASSWD__INIT;
+    Quadhsm__Request request;
+    Quadhsm__RolePasswd passwd;
     Quadhsm__Response *response = NULL;
     int status;
 
+    quadhsm__request__init(&request);
+    quadhsm__role_passwd__init(&passwd);
     passwd.role = QUADHSM__ROLE__ROLE_SO;
     passwd.old_pin = cli_borrow(old_password);
     passwd.new_pin = cli_borrow(new_password);

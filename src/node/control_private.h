@@ -50,6 +50,8 @@ struct control {
     unsigned wait_count;
     uint64_t barrier_wanted, barrier_running, barrier_done; /* numbers */
 
+    struct change *parked; /* change.c's: the same request is under way already */
+
     uint64_t nodes_revision; /* of the directory that the replica and the disk know */
     bool adding;             /* a membership change of ours is under way */
 
@@ -65,6 +67,9 @@ struct control {
 QH_RESULT control_open(struct control *control);
 /* The cluster key is known: load the view. Takes @cmk on success. */
 QH_RESULT control_unlock(struct control *control, struct secret *cmk);
+
+/* change.c: look at those that are parked. */
+void change_tick(struct control *control, uint64_t now_ms);
 
 /* control_wait.c */
 /* Let those go on whose revision has come, or whose time is over. */

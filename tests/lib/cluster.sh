@@ -107,9 +107,9 @@ node_is_ready() { node_status "$1" | grep -q '"state": *"ready"'; }
 node_leads() { node_status "$1" | grep -q '"leading": *true'; }
 
 # The first node of a cluster, with the first client.
-node_init() { # NAME
+node_init() { # NAME [FOLDER]
     node_start "$1" && "$quadhsm" node init --control "$(socket "$1")" --cluster test --admin admin \
-        --out "$work/admin" --password-file "$so_password"
+        --out "$work/${2:-admin}" --password-file "$so_password"
 }
 
 node_join() { # NAME [--witness]

@@ -76,9 +76,11 @@ static void remember(void *data, const char *text)
 
 static enum qh_err call(void)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__NodeStatus node_status = QUADHSM__NODE_STATUS__INIT;
+    Quadhsm__Request request;
+    Quadhsm__NodeStatus node_status;
 
+    quadhsm__request__init(&request);
+    quadhsm__node_status__init(&node_status);
     request.op_case = QUADHSM__REQUEST__OP_NODE_STATUS;
     request.node_status = &node_status;
     return control_call(path, &request, remember, NULL, &response, detail);
@@ -109,8 +111,9 @@ static size_t put(uint8_t *buffer, size_t at, const Quadhsm__Response *message)
 
 static size_t put_progress(uint8_t *buffer, size_t at, char *text)
 {
-    Quadhsm__Response message = QUADHSM__RESPONSE__INIT;
+    Quadhsm__Response message;
 
+    quadhsm__response__init(&message);
     message.progress = true;
     message.detail = text;
     return put(buffer, at, &message);
@@ -118,14 +121,16 @@ static size_t put_progress(uint8_t *buffer, size_t at, char *text)
 
 START_TEST(progress_is_told_until_the_answer_comes)
 {
-    Quadhsm__Response message = QUADHSM__RESPONSE__INIT;
-    Quadhsm__NodeState state = QUADHSM__NODE_STATE__INIT;
+    Quadhsm__Response message;
+    Quadhsm__NodeState state;
     char one[] = "one";
     char two[] = "two";
     char name[] = "alpha";
     uint8_t buffer[512];
     size_t size = put_progress(buffer, put_progress(buffer, 0, one), two);
 
+    quadhsm__response__init(&message);
+    quadhsm__node_state__init(&state);
     state.node = name;
     message.result_case = QUADHSM__RESPONSE__RESULT_NODE;
     message.node = &state;
@@ -139,10 +144,11 @@ END_TEST
 
 START_TEST(error_of_the_node_is_the_result_with_its_detail)
 {
-    Quadhsm__Response message = QUADHSM__RESPONSE__INIT;
+    Quadhsm__Response message;
     char text[] = "get a new token";
     uint8_t buffer[512];
 
+    quadhsm__response__init(&message);
     message.error = QH_EPIN;
     message.detail = text;
     ck_assert_int_eq(call_served(buffer, put(buffer, 0, &message)), QH_EPIN);

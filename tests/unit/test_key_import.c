@@ -195,7 +195,7 @@ START_TEST(values_lie_between_zero_and_the_order)
 {
     static const char *const bad[] = {
         "", "00", "0000", P256_ORDER, "ff" P256_ORDER, "01" P256_ORDER_LESS_1};
-    static const char *const good[] = {"01", "0001", P256_ORDER_LESS_1, "0000" P256_ORDER_LESS_1};
+    static const char *const good[] = {"01", "0001", P256_ORDER_LESS_1, ("0000" P256_ORDER_LESS_1)};
     struct secret *private = NULL;
     struct key_public public;
     struct key *key;
