@@ -232,20 +232,46 @@ void rig_revoke(uint8_t id)
     rig_delete(&key);
 }
 
-void rig_raise_epoch(void)
+static Qhrec__Partition *load_partition(struct record_key *ret_key)
 {
     uint8_t id[PARTITION_ID_SIZE];
-    struct record_key key;
     ProtobufCMessage *message = NULL;
+    enum qh_err err;
 
     memset(id, RIG_PARTITION, sizeof id);
-    key = record_key_partition(id);
-    ck_assert_int_eq(
-        record_load(rig.keyring, rig.store, &key, &qhrec__partition__descriptor, &message, NULL),
-        QH_OK);
-    ((Qhrec__Partition *)message)->roles[0]->epoch++;
-    rig_put(&key, message);
-    wire_message_free(message);
+    *ret_key = record_key_partition(id);
+    err =
+        record_load(rig.keyring, rig.store, ret_key, &qhrec__partition__descriptor, &message, NULL);
+    ck_assert_int_eq(err, QH_OK);
+    return (Qhrec__Partition *)message;
+}
+
+void rig_raise_epoch(void)
+{
+    struct record_key key;
+    Qhrec__Partition *partition = load_partition(&key);
+
+    partition->roles[0]->epoch++;
+    rig_put(&key, &partition->base);
+    wire_message_free(&partition->base);
+}
+
+void rig_set_pins(void)
+{
+    struct record_key key;
+    Qhrec__Partition *partition = load_partition(&key);
+    Qhrec__RoleAuth **before = partition->roles;
+    Qhrec__RoleAuth po = *before[0], cu = *before[0];
+    Qhrec__RoleAuth *roles[] = {&po, before[0], &cu};
+
+    po.role = HSM_ROLE_PO;
+    cu.role = HSM_ROLE_CU;
+    partition->roles = roles;
+    partition->n_roles = 3;
+    rig_put(&key, &partition->base);
+    partition->roles = before;
+    partition->n_roles = 1;
+    wire_message_free(&partition->base);
 }
 
 ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room)

@@ -49,6 +49,7 @@ void rig_unlock(void);
 uint64_t rig_put_plain(const struct record_key *key, struct bytes value); /* returns the revision */
 
 void rig_raise_epoch(void); /* as a change of co's PIN does */
+void rig_set_pins(void);    /* po and cu get one too: tickets for them hold */
 
 /* Keep one worker busy from now until rig_release_worker(). */
 void rig_block_worker(void);
