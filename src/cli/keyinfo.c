@@ -230,6 +230,13 @@ static void add_flag(struct list list, uint64_t type, bool value)
     add(list, type, value ? &yes : &no, 1);
 }
 
+/* Said either way: what is left out of a template, a cluster may allow. */
+static void add_uses(struct list list, uint64_t one, bool may_one, uint64_t other, bool may_other)
+{
+    add_flag(list, one, may_one);
+    add_flag(list, other, may_other);
+}
+
 static void put_number(uint64_t number, uint8_t ret_bytes[8])
 {
     for (unsigned i = 0; i < 8; i++) {
@@ -264,10 +271,8 @@ static QH_RESULT plan_rsa(const char *size, struct keyinfo_plan *plan, const cha
     put_number(bits, plan->bits);
     add(public_key, CKA_MODULUS_BITS, plan->bits, sizeof(plan->bits));
     add(public_key, CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent));
-    add_flag(public_key, CKA_VERIFY, true);
-    add_flag(public_key, CKA_ENCRYPT, true);
-    add_flag(private_key, CKA_SIGN, true);
-    add_flag(private_key, CKA_DECRYPT, true);
+    add_uses(public_key, CKA_VERIFY, true, CKA_ENCRYPT, true);
+    add_uses(private_key, CKA_SIGN, true, CKA_DECRYPT, true);
     return QH_OK;
 }
 
@@ -283,8 +288,8 @@ static QH_RESULT plan_curve(const char *name, struct keyinfo_plan *plan, const c
                                        : CKM_EC_KEY_PAIR_GEN;
             plan->pair = true;
             add(public_key, CKA_EC_PARAMS, curves[i].oid, curves[i].size);
-            add_flag(public_key, CKA_VERIFY, true);
-            add_flag(private_key, CKA_SIGN, true);
+            add_uses(public_key, CKA_VERIFY, true, CKA_ENCRYPT, false);
+            add_uses(private_key, CKA_SIGN, true, CKA_DECRYPT, false);
             return QH_OK;
         }
     }
@@ -304,8 +309,8 @@ static QH_RESULT plan_aes(const char *size, struct keyinfo_plan *plan, const cha
     plan->mechanism.type = CKM_AES_KEY_GEN;
     put_number(bits / 8, plan->length);
     add(key, CKA_VALUE_LEN, plan->length, sizeof(plan->length));
-    add_flag(key, CKA_ENCRYPT, true);
-    add_flag(key, CKA_DECRYPT, true);
+    add_uses(key, CKA_ENCRYPT, true, CKA_DECRYPT, true);
+    add_uses(key, CKA_SIGN, false, CKA_VERIFY, false);
     return QH_OK;
 }
 
@@ -322,8 +327,8 @@ static QH_RESULT plan_hmac(const char *size, struct keyinfo_plan *plan, const ch
     put_number(bits / 8, plan->length);
     add(key, CKA_KEY_TYPE, generic_secret, sizeof(generic_secret));
     add(key, CKA_VALUE_LEN, plan->length, sizeof(plan->length));
-    add_flag(key, CKA_SIGN, true);
-    add_flag(key, CKA_VERIFY, true);
+    add_uses(key, CKA_SIGN, true, CKA_VERIFY, true);
+    add_uses(key, CKA_ENCRYPT, false, CKA_DECRYPT, false);
     return QH_OK;
 }
 

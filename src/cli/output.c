@@ -168,6 +168,26 @@ const char *output_hint(enum qh_err err)
     }
 }
 
+/* A cluster that says what to do knows better than the table; but it cannot know how its nodes are
+ * reached. */
+static const char *hint_beside(const struct output *output, enum qh_err err, const char *detail)
+{
+    if (output->local && detail[0] != '\0') {
+        return "";
+    }
+    switch ((int)err) {
+    case QH_ECONN:
+    case QH_ETIMEOUT:
+    case QH_EUNKNOWN:
+    case QH_ETLS:
+    case QH_ENOQUORUM:
+    case QH_ESYSTEM:
+        return output_hint(err);
+    default:
+        return detail[0] == '\0' ? output_hint(err) : "";
+    }
+}
+
 static void fail_json(const struct output *output, enum qh_err err, const char *what,
                       const char *detail, int status)
 {
@@ -216,9 +236,7 @@ int output_fail(const struct output *output, enum qh_err err, const char *detail
     }
     (void)fprintf(output->err, "quadhsm: %s: %s\n", safe, err_message(err));
     print_lines(output->err, detail);
-    if (strcmp(detail, output_hint(err)) != 0) {
-        print_lines(output->err, output_hint(err));
-    }
+    print_lines(output->err, hint_beside(output, err, detail));
     return status;
 }
 

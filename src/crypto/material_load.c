@@ -46,30 +46,42 @@ static enum qh_err load_params(const char *algorithm, bool private, OSSL_PARAM *
     return err;
 }
 
-static enum qh_err load_rsa(const struct material *material, bool private, EVP_PKEY **ret_pkey)
+/* @room has MATERIAL_RSA_SIZE_MAX bytes for each number. */
+static enum qh_err load_numbers(const struct material *material, bool private, uint8_t *room,
+                                EVP_PKEY **ret_pkey)
 {
     size_t count = private ? MATERIAL_RSA_PARTS : 2;
     struct bytes list[MATERIAL_RSA_PARTS];
     OSSL_PARAM params[MATERIAL_RSA_PARTS + 1];
-    SECRET_SCOPED struct secret *room = NULL;
-    uint8_t *next;
-    enum qh_err err = secret_new(MATERIAL_RSA_PARTS * MATERIAL_RSA_SIZE_MAX, &room);
 
-    if (err != QH_OK) {
-        return err;
-    }
-    next = secret_bytes(room);
     material_list_rsa(&material->rsa, list);
     for (size_t i = 0; i < count; i++) {
         list[i] = der_trim(list[i]);
         if (list[i].size == 0 || list[i].size > MATERIAL_RSA_SIZE_MAX) {
             return QH_EMALFORMED;
         }
-        params[i] = number_param(rsa_names[i], list[i], next);
-        next += list[i].size;
+        params[i] = number_param(rsa_names[i], list[i], room);
+        room += list[i].size;
     }
     params[count] = OSSL_PARAM_construct_end();
     return load_params("RSA", private, params, ret_pkey);
+}
+
+static enum qh_err load_rsa(const struct material *material, bool private, EVP_PKEY **ret_pkey)
+{
+    uint8_t public_room[2 * MATERIAL_RSA_SIZE_MAX];
+    SECRET_SCOPED struct secret *room = NULL;
+    enum qh_err err;
+
+    /* Guarding memory takes longer than all else here. */
+    if (!private) {
+        return load_numbers(material, false, public_room, ret_pkey);
+    }
+    err = secret_new(MATERIAL_RSA_PARTS * MATERIAL_RSA_SIZE_MAX, &room);
+    if (err != QH_OK) {
+        return err;
+    }
+    return load_numbers(material, true, secret_bytes(room), ret_pkey);
 }
 
 static enum qh_err load_ec(const struct material *material, bool private, EVP_PKEY **ret_pkey)

@@ -55,7 +55,7 @@ struct control {
     uint64_t nodes_revision; /* of the directory that the replica and the disk know */
     bool adding;             /* a membership change of ours is under way */
 
-    struct sweep sweep; /* of the objects of deleted partitions */
+    struct sweep sweep;      /* of the objects of deleted partitions */
     struct request *joining; /* NodeJoin that waits to become a voter */
     struct control_socket *socket;
     void (*stopped)(void *data);

@@ -238,11 +238,12 @@ static QH_RESULT refuse_delete(struct request *request, uint64_t count)
                    "--force",
                    count);
     request->response->detail = wire_string(text);
-    request->response->error = QH_EBUSY;
+    request->response->error = QH_EREFUSED;
     return request->response->detail != NULL ? QH_OK : QH_ENOMEM;
 }
 
-/* A refusal changes nothing, so that it is answered as it stands. */
+/* A refusal changes nothing, so that it is answered as it stands. Not with QH_EBUSY, which clients
+ * take for a node that has too much to do, and ask the next one. */
 static QH_RESULT delete_partition(struct request *request, const struct store *store,
                                   const uint8_t id[PARTITION_ID_SIZE], struct change_list *list)
 {

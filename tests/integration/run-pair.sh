@@ -2,7 +2,7 @@
 # A pair without a witness: with one node left keys stay usable and changes are refused with a reason;
 # both go on when the peer is back. Ends with "N passed, N failed".
 set -u
-. "${top_srcdir:-../..}/tests/lib/cluster.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/cluster.sh"
 module=$bin/.libs/libquadhsm-pkcs11.so
 
 sign() {

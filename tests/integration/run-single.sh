@@ -2,7 +2,7 @@
 # One node from nothing: init, roles, clients, keys, lost logins, restart, what is refused and how.
 # Ends with "N passed, N failed".
 set -u
-. "${top_srcdir:-../..}/tests/lib/cluster.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/cluster.sh"
 
 has() { grep -qE "$1" "$work/check.out"; }
 

@@ -2,7 +2,7 @@
 # A node with a passphrase is locked until an operator gives it; what a stolen disk lacks; an init
 # that was interrupted. Ends with "N passed, N failed".
 set -u
-. "${top_srcdir:-../..}/tests/lib/cluster.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/cluster.sh"
 
 printf 'open sesame, please\n' >"$work/passphrase"
 printf 'open barley, please\n' >"$work/other"

@@ -4,7 +4,7 @@
 # Addresses are 127.A.B.N with A and B from the process id, so that scripts run side by side.
 # shellcheck shell=bash disable=SC2034
 
-bin=$top_builddir
+bin=$(cd "${top_builddir:-.}" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/qh-test.XXXXXX")
 net=127.$((64 + $$ % 160)).$(($$ / 160 % 250))
 so_password=$work/so.password

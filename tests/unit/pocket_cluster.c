@@ -7,28 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
-#include "base/err.h"
-#include "hsm/object.h"
+#include "tests/unit/pocket_private.h"
 
 #define PARTITIONS 8u
-#define OBJECTS 16384u
 
 struct quadhsm {
     bool threads_forbidden;
-};
-
-struct quadhsm_token {
-    uint8_t partition[QUADHSM_PARTITION_ID_SIZE];
-    enum quadhsm_role role;
-    bool ended;
-};
-
-struct stored {
-    struct object *object; /* NULL: destroyed */
-    uint8_t partition[QUADHSM_PARTITION_ID_SIZE];
-    uint8_t id[QUADHSM_OBJECT_ID_SIZE];
-    uint64_t revision;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -43,14 +27,13 @@ static struct quadhsm_partition partitions[PARTITIONS] = {
      .co_tries_left = 10,
      .co_tries = 10}};
 static size_t partition_count = 1;
-static struct stored objects[OBJECTS];
-static size_t object_count;
-static uint64_t revision;
+struct stored pocket_objects[POCKET_OBJECTS];
+size_t pocket_objects_used;
 static unsigned calls, fail_count, handles_open;
 static int fail_error;
 static bool context, threads_forbidden;
-static uint64_t last_mechanism;
-static size_t last_size;
+uint64_t pocket_mechanism;
+size_t pocket_size;
 static uint64_t ticket_epoch;
 static uint64_t token_epoch;
 
@@ -91,10 +74,10 @@ void pocket_set_tries(unsigned left, unsigned tries)
 
 void pocket_destroy_all(void)
 {
-    for (size_t i = 0; i < object_count; i++) {
-        if (objects[i].object != NULL && objects[i].object->token) {
-            object_free(objects[i].object);
-            objects[i].object = NULL;
+    for (size_t i = 0; i < pocket_objects_used; i++) {
+        if (pocket_objects[i].object != NULL && pocket_objects[i].object->token) {
+            object_free(pocket_objects[i].object);
+            pocket_objects[i].object = NULL;
         }
     }
 }
@@ -103,8 +86,8 @@ unsigned pocket_object_count(void)
 {
     unsigned count = 0;
 
-    for (size_t i = 0; i < object_count; i++) {
-        count += objects[i].object != NULL && objects[i].object->token;
+    for (size_t i = 0; i < pocket_objects_used; i++) {
+        count += pocket_objects[i].object != NULL && pocket_objects[i].object->token;
     }
     return count;
 }
@@ -134,18 +117,17 @@ bool pocket_threads_forbidden(void)
 
 uint64_t pocket_last_mechanism(void)
 {
-    return last_mechanism;
+    return pocket_mechanism;
 }
 
 size_t pocket_last_size(void)
 {
-    return last_size;
+    return pocket_size;
 }
 
 /* ---- calls ---- */
 
-/* A call: it may be made to fail. Leaves the lock taken. */
-static int enter(void)
+int pocket_enter(void)
 {
     pthread_mutex_lock(&lock);
     calls++;
@@ -156,15 +138,15 @@ static int enter(void)
     return QUADHSM_OK;
 }
 
-static int leave(int error)
+int pocket_leave(int error)
 {
     pthread_mutex_unlock(&lock);
     return error;
 }
 
-static int enter_token(const struct quadhsm_token *token)
+int pocket_enter_token(const struct quadhsm_token *token)
 {
-    int error = enter();
+    int error = pocket_enter();
 
     if (error == QUADHSM_OK && token->role != QUADHSM_ROLE_NONE && token_epoch != ticket_epoch) {
         error = QUADHSM_ETICKET;
@@ -172,14 +154,9 @@ static int enter_token(const struct quadhsm_token *token)
     return error;
 }
 
-static bool is_user(const struct quadhsm_token *token)
+bool pocket_is_user(const struct quadhsm_token *token)
 {
     return token->role == QUADHSM_CO || token->role == QUADHSM_CU;
-}
-
-const char *quadhsm_error_message(int error)
-{
-    return err_message((enum qh_err)error);
 }
 
 int quadhsm_open(const char *config_file, struct quadhsm **ret_handle)
@@ -210,7 +187,7 @@ int quadhsm_partitions(struct quadhsm *handle, struct quadhsm_partition **ret_li
                        size_t *ret_count)
 {
     struct quadhsm_partition *list;
-    int error = enter();
+    int error = pocket_enter();
 
     (void)handle;
     if (error == QUADHSM_OK) {
@@ -220,7 +197,7 @@ int quadhsm_partitions(struct quadhsm *handle, struct quadhsm_partition **ret_li
         *ret_list = list;
         *ret_count = partition_count;
     }
-    return leave(error);
+    return pocket_leave(error);
 }
 
 int quadhsm_token_open(struct quadhsm *handle, const uint8_t *partition_id,
@@ -251,7 +228,7 @@ static int check_pin(enum quadhsm_role role, const void *pin, size_t pin_size)
 int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
                   size_t pin_size)
 {
-    int error = enter();
+    int error = pocket_enter();
 
     if (error == QUADHSM_OK && token->role != QUADHSM_ROLE_NONE) {
         error = QUADHSM_EEXIST;
@@ -263,18 +240,18 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
         token->role = role;
         token_epoch = ticket_epoch;
     }
-    return leave(error);
+    return pocket_leave(error);
 }
 
 int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t pin_size)
 {
-    int error = enter_token(token);
+    int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK) {
         error = check_pin(token->role, pin, pin_size);
     }
     context = context || error == QUADHSM_OK;
-    return leave(error);
+    return pocket_leave(error);
 }
 
 void quadhsm_logout(struct quadhsm_token *token)
@@ -290,7 +267,7 @@ enum quadhsm_role quadhsm_token_role(struct quadhsm_token *token)
 int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
                      size_t pin_size)
 {
-    int error = enter_token(token);
+    int error = pocket_enter_token(token);
 
     (void)role;
     (void)pin;
@@ -300,14 +277,14 @@ int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role role, const 
     if (error == QUADHSM_OK && pin_size < 4) {
         error = QUADHSM_EPINRANGE;
     }
-    return leave(error);
+    return pocket_leave(error);
 }
 
 /* Every PIN is changed to itself. */
 int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *old_pin,
                     size_t old_size, const void *new_pin, size_t new_size)
 {
-    int error = enter_token(token);
+    int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK) {
         error = check_pin(role, old_pin, old_size);
@@ -318,489 +295,17 @@ int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role, const v
     if (error == QUADHSM_OK) {
         ticket_epoch++;
     }
-    return leave(error);
-}
-
-/* ---- objects ---- */
-
-struct outside {
-    struct quadhsm_object object; /* first */
-    struct quadhsm_attribute list[64];
-};
-
-void quadhsm_object_free(struct quadhsm_object *object)
-{
-    struct outside *outside = (struct outside *)object;
-
-    if (object == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < object->attribute_count; i++) {
-        void *value;
-
-        memcpy(&value, &outside->list[i].value, sizeof value);
-        free(value);
-    }
-    if (object->session_size > 0) {
-        void *session;
-
-        memcpy(&session, &object->session, sizeof session);
-        free(session);
-    }
-    free(outside);
-}
-
-void quadhsm_objects_free(struct quadhsm_object **list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        quadhsm_object_free(list[i]);
-    }
-    free(list);
-}
-
-const struct quadhsm_attribute *quadhsm_object_attribute(const struct quadhsm_object *object,
-                                                         uint64_t type)
-{
-    for (size_t i = 0; i < object->attribute_count; i++) {
-        if (object->attributes[i].type == type) {
-            return &object->attributes[i];
-        }
-    }
-    return NULL;
-}
-
-static void *copy_of(const void *base, size_t size)
-{
-    void *copy = malloc(size + 1);
-
-    QH_ASSERT(copy != NULL);
-    if (size > 0) {
-        memcpy(copy, base, size);
-    }
-    return copy;
-}
-
-static enum qh_err add_attribute(void *data, CK_ATTRIBUTE_TYPE type, struct bytes value)
-{
-    struct outside *outside = data;
-    struct quadhsm_attribute *attribute = &outside->list[outside->object.attribute_count++];
-
-    attribute->type = type;
-    attribute->value = copy_of(value.base, value.size);
-    attribute->size = value.size;
-    return QH_OK;
-}
-
-static struct quadhsm_object *show(const struct stored *stored)
-{
-    struct outside *outside = calloc(1, sizeof *outside);
-    uint64_t index = (uint64_t)(stored - objects);
-
-    QH_ASSERT(outside != NULL);
-    outside->object.attributes = outside->list;
-    outside->object.revision = stored->revision;
-    if (stored->object->token) {
-        memcpy(outside->object.id, stored->id, sizeof stored->id);
-    } else {
-        outside->object.session = copy_of(&index, sizeof index);
-        outside->object.session_size = sizeof index;
-    }
-    QH_ASSERT(object_read(stored->object, add_attribute, outside) == QH_OK);
-    return &outside->object;
-}
-
-/* Own @object. */
-static struct stored *store(const struct quadhsm_token *token, struct object *object)
-{
-    struct stored *stored = &objects[object_count++];
-
-    QH_ASSERT(object_count <= OBJECTS);
-    stored->object = object;
-    stored->revision = ++revision;
-    memcpy(stored->partition, token->partition, sizeof stored->partition);
-    randombytes_buf(stored->id, sizeof stored->id);
-    return stored;
-}
-
-static struct stored *stored_of(const struct quadhsm_object *object)
-{
-    uint64_t index;
-
-    if (object->session_size > 0) {
-        memcpy(&index, object->session, sizeof index);
-        return &objects[index];
-    }
-    for (size_t i = 0; i < object_count; i++) {
-        if (objects[i].object != NULL &&
-            memcmp(objects[i].id, object->id, sizeof object->id) == 0) {
-            return &objects[i];
-        }
-    }
-    return NULL;
-}
-
-struct inside {
-    struct attribute list[64];
-    struct attributes template;
-};
-
-static struct attributes inside_of(const struct quadhsm_attribute *attributes, size_t count,
-                                   struct inside *inside)
-{
-    QH_ASSERT(count <= 64);
-    for (size_t i = 0; i < count; i++) {
-        inside->list[i].type = attributes[i].type;
-        inside->list[i].value.base = attributes[i].value;
-        inside->list[i].value.size = attributes[i].size;
-    }
-    inside->template.list = inside->list;
-    inside->template.count = (unsigned)count;
-    return inside->template;
-}
-
-int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
-                 size_t count, size_t limit, struct quadhsm_object ***ret_list, size_t *ret_count)
-{
-    struct quadhsm_object **list;
-    struct inside inside;
-    struct attributes template = inside_of(attributes, count, &inside);
-    size_t found = 0;
-    int error = enter_token(token);
-
-    (void)limit;
-    if (error != QUADHSM_OK) {
-        return leave(error);
-    }
-    list = calloc(object_count + 1, sizeof *list);
-    QH_ASSERT(list != NULL);
-    for (size_t i = 0; i < object_count; i++) {
-        const struct object *object = objects[i].object;
-
-        if (object != NULL && object->token && (!object->is_private || is_user(token)) &&
-            memcmp(objects[i].partition, token->partition, sizeof token->partition) == 0 &&
-            object_matches(object, template)) {
-            list[found++] = show(&objects[i]);
-        }
-    }
-    *ret_list = list;
-    *ret_count = found;
-    return leave(QUADHSM_OK);
-}
-
-int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE],
-                 struct quadhsm_object **ret_object)
-{
-    struct quadhsm_object wanted = {.session_size = 0};
-    const struct stored *stored = NULL;
-    int error = enter_token(token);
-
-    memcpy(wanted.id, id, sizeof wanted.id);
-    if (error == QUADHSM_OK) {
-        stored = stored_of(&wanted);
-        error = stored != NULL ? QUADHSM_OK : QUADHSM_ENOTFOUND;
-    }
-    if (error == QUADHSM_OK) {
-        *ret_object = show(stored);
-    }
-    return leave(error);
-}
-
-/* Own @object; what a change answers with. */
-static int made(struct quadhsm_token *token, int error, struct object *object,
-                struct quadhsm_object **ret_object)
-{
-    if (error == QUADHSM_OK && object->is_private && !is_user(token)) {
-        error = QUADHSM_ENOLOGIN;
-        object_free(object);
-    }
-    if (error == QUADHSM_OK) {
-        *ret_object = show(store(token, object));
-    }
-    return leave(error);
-}
-
-int quadhsm_create(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
-                   size_t count, struct quadhsm_object **ret_object)
-{
-    struct object *object = NULL;
-    struct inside inside;
-    int error = enter_token(token);
-
-    if (error == QUADHSM_OK) {
-        error = (int)object_create(inside_of(attributes, count, &inside), &object);
-    }
-    return made(token, error, object, ret_object);
-}
-
-static struct mech_params params_of(const struct quadhsm_mechanism *mechanism)
-{
-    struct mech_params params = {.type = mechanism->type,
-                                 .hash = mechanism->hash,
-                                 .mgf = mechanism->mgf,
-                                 .salt_size = mechanism->salt_size,
-                                 .iv = {mechanism->iv, mechanism->iv_size},
-                                 .aad = {mechanism->aad, mechanism->aad_size},
-                                 .label = {mechanism->label, mechanism->label_size},
-                                 .tag_bits = mechanism->tag_bits};
-
-    return params;
-}
-
-int quadhsm_generate(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
-                     const struct quadhsm_attribute *attributes, size_t count,
-                     struct quadhsm_object **ret_object)
-{
-    struct mech_params params = params_of(mechanism);
-    struct attributes none = {NULL, 0};
-    struct object *object = NULL;
-    struct inside inside;
-    int error = enter_token(token);
-
-    if (error == QUADHSM_OK) {
-        error = (int)object_generate(&params, inside_of(attributes, count, &inside), none, &object,
-                                     NULL);
-    }
-    return made(token, error, object, ret_object);
-}
-
-int quadhsm_generate_pair(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
-                          const struct quadhsm_attribute *public_attributes, size_t public_count,
-                          const struct quadhsm_attribute *private_attributes, size_t private_count,
-                          struct quadhsm_object **ret_public, struct quadhsm_object **ret_private)
-{
-    struct mech_params params = params_of(mechanism);
-    struct object *public = NULL;
-    struct object *private = NULL;
-    struct inside inside[2];
-    int error = enter_token(token);
-
-    if (error == QUADHSM_OK && !is_user(token)) {
-        error = QUADHSM_ENOLOGIN;
-    }
-    if (error == QUADHSM_OK) {
-        error = (int)object_generate(&params, inside_of(public_attributes, public_count, inside),
-                                     inside_of(private_attributes, private_count, inside + 1),
-                                     &public, &private);
-    }
-    if (error == QUADHSM_OK) {
-        *ret_public = show(store(token, public));
-        *ret_private = show(store(token, private));
-    }
-    return leave(error);
-}
-
-int quadhsm_set_attributes(struct quadhsm_token *token, const struct quadhsm_object *object,
-                           const struct quadhsm_attribute *attributes, size_t count,
-                           struct quadhsm_object **ret_object)
-{
-    struct object *changed = NULL;
-    struct stored *stored = NULL;
-    struct inside inside;
-    int error = enter_token(token);
-
-    if (error == QUADHSM_OK) {
-        stored = stored_of(object);
-        error = stored != NULL ? (int)object_change(stored->object,
-                                                    inside_of(attributes, count, &inside), &changed)
-                               : QUADHSM_ENOTFOUND;
-    }
-    if (error == QUADHSM_OK) {
-        object_free(stored->object);
-        stored->object = changed;
-        stored->revision = ++revision;
-        *ret_object = show(stored);
-    }
-    return leave(error);
-}
-
-int quadhsm_copy(struct quadhsm_token *token, const struct quadhsm_object *object,
-                 const struct quadhsm_attribute *attributes, size_t count,
-                 struct quadhsm_object **ret_object)
-{
-    struct object *copy = NULL;
-    const struct stored *stored = NULL;
-    struct inside inside;
-    int error = enter_token(token);
-
-    if (error == QUADHSM_OK) {
-        stored = stored_of(object);
-        error = stored != NULL
-                    ? (int)object_copy(stored->object, inside_of(attributes, count, &inside), &copy)
-                    : QUADHSM_ENOTFOUND;
-    }
-    return made(token, error, copy, ret_object);
-}
-
-int quadhsm_destroy(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE])
-{
-    struct quadhsm_object wanted = {.session_size = 0};
-    struct stored *stored = NULL;
-    int error = enter_token(token);
-
-    memcpy(wanted.id, id, sizeof wanted.id);
-    if (error == QUADHSM_OK) {
-        stored = stored_of(&wanted);
-        error = stored != NULL ? QUADHSM_OK : QUADHSM_ENOTFOUND;
-    }
-    if (error == QUADHSM_OK) {
-        object_free(stored->object);
-        stored->object = NULL;
-    }
-    return leave(error);
-}
-
-/* ---- use ---- */
-
-struct use {
-    enum object_use kind;
-    struct quadhsm_token *token;
-    const struct quadhsm_object *object;
-    struct mech_params params;
-    struct bytes data, signature;
-    void *out;
-    size_t room;
-    size_t *ret_size;
-};
-
-static int run_into(const struct use *use, struct key *key, uint8_t *out, size_t room,
-                    size_t *ret_size)
-{
-    switch (use->kind) {
-    case OBJECT_SIGN:
-        return (int)mech_sign(key, &use->params, use->data, out, room, ret_size);
-    case OBJECT_VERIFY:
-        return (int)mech_verify(key, &use->params, use->data, use->signature);
-    case OBJECT_ENCRYPT:
-        return (int)mech_encrypt(key, &use->params, use->data, out, room, ret_size);
-    case OBJECT_DECRYPT:
-        break;
-    }
-    return (int)mech_decrypt(key, &use->params, use->data, out, room, ret_size);
-}
-
-/* Through a buffer that is always large enough, so that what is needed can be told. */
-static int run(const struct use *use, struct key *key)
-{
-    size_t room = use->data.size + 2048;
-    uint8_t *out = malloc(room);
-    size_t size = 0;
-    int error;
-
-    QH_ASSERT(out != NULL);
-    error = run_into(use, key, out, room, &size);
-    if (error == QUADHSM_OK && use->ret_size != NULL) {
-        *use->ret_size = size;
-        error = size > use->room ? QUADHSM_EROOM : QUADHSM_OK;
-    }
-    if (error == QUADHSM_OK && size > 0) {
-        memcpy(use->out, out, size);
-    }
-    free(out);
-    return error;
-}
-
-static int may_use(const struct use *use, const struct stored *stored)
-{
-    if (stored == NULL || stored->object == NULL) {
-        return QUADHSM_ENOTFOUND;
-    }
-    if (stored->object->is_private && !is_user(use->token)) {
-        return QUADHSM_ENOLOGIN;
-    }
-    if (object_flag(stored->object, CKA_ALWAYS_AUTHENTICATE) && !pocket_context()) {
-        return QUADHSM_ENOLOGIN;
-    }
-    return (int)object_may(stored->object, use->kind, &use->params);
-}
-
-static int use_key(const struct use *use)
-{
-    const struct stored *stored = NULL;
-    struct key *key = NULL;
-    int error = enter_token(use->token);
-
-    last_mechanism = use->params.type;
-    last_size = use->data.size;
-    if (error == QUADHSM_OK) {
-        stored = stored_of(use->object);
-        error = may_use(use, stored);
-    }
-    if (error == QUADHSM_OK) {
-        struct bytes material = {secret_view(stored->object->material),
-                                 secret_size(stored->object->material)};
-
-        error =
-            (int)key_open(stored->object->object_class, stored->object->key_type, material, &key);
-    }
-    if (error == QUADHSM_OK) {
-        error = run(use, key);
-        key_free(key);
-    }
-    return leave(error);
-}
-
-int quadhsm_sign(struct quadhsm_token *token, const struct quadhsm_object *key,
-                 const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
-                 void *signature, size_t room, size_t *ret_size)
-{
-    return use_key(&(struct use){.kind = OBJECT_SIGN,
-                                 .token = token,
-                                 .object = key,
-                                 .params = params_of(mechanism),
-                                 .data = {data, data_size},
-                                 .out = signature,
-                                 .room = room,
-                                 .ret_size = ret_size});
-}
-
-int quadhsm_verify(struct quadhsm_token *token, const struct quadhsm_object *key,
-                   const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
-                   const void *signature, size_t signature_size)
-{
-    return use_key(&(struct use){.kind = OBJECT_VERIFY,
-                                 .token = token,
-                                 .object = key,
-                                 .params = params_of(mechanism),
-                                 .data = {data, data_size},
-                                 .signature = {signature, signature_size}});
-}
-
-int quadhsm_encrypt(struct quadhsm_token *token, const struct quadhsm_object *key,
-                    const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
-                    void *out, size_t room, size_t *ret_size)
-{
-    return use_key(&(struct use){.kind = OBJECT_ENCRYPT,
-                                 .token = token,
-                                 .object = key,
-                                 .params = params_of(mechanism),
-                                 .data = {data, data_size},
-                                 .out = out,
-                                 .room = room,
-                                 .ret_size = ret_size});
-}
-
-int quadhsm_decrypt(struct quadhsm_token *token, const struct quadhsm_object *key,
-                    const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
-                    void *out, size_t room, size_t *ret_size)
-{
-    return use_key(&(struct use){.kind = OBJECT_DECRYPT,
-                                 .token = token,
-                                 .object = key,
-                                 .params = params_of(mechanism),
-                                 .data = {data, data_size},
-                                 .out = out,
-                                 .room = room,
-                                 .ret_size = ret_size});
+    return pocket_leave(error);
 }
 
 int quadhsm_random(struct quadhsm *handle, void *out, size_t size)
 {
-    int error = enter();
+    int error = pocket_enter();
 
     (void)handle;
     QH_ASSERT(size <= 65536);
     if (error == QUADHSM_OK) {
         randombytes_buf(out, size);
     }
-    return leave(error);
+    return pocket_leave(error);
 }

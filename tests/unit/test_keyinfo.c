@@ -88,6 +88,9 @@ START_TEST(curves_have_their_mechanism)
     plans("ec:P-256");
     ck_assert_uint_eq(plan.mechanism.type, CKM_EC_KEY_PAIR_GEN);
     ck_assert_uint_eq(planned(false, CKA_EC_PARAMS)->size, 10);
+    flag_is(false, CKA_ENCRYPT, 0);
+    flag_is(true, CKA_SIGN, 1);
+    flag_is(true, CKA_DECRYPT, 0);
     plans("ec:p-384");
     ck_assert_uint_eq(planned(false, CKA_EC_PARAMS)->size, 7);
     plans("ed25519");
@@ -104,6 +107,8 @@ START_TEST(secret_keys_have_a_length_in_bytes)
     ck_assert_uint_eq(plan.mechanism.type, CKM_AES_KEY_GEN);
     ck_assert_mem_eq(planned(false, CKA_VALUE_LEN)->value, length, 8);
     flag_is(false, CKA_SENSITIVE, 1);
+    flag_is(false, CKA_ENCRYPT, 1);
+    flag_is(false, CKA_SIGN, 0);
     plans("hmac:256");
     ck_assert_uint_eq(plan.mechanism.type, CKM_GENERIC_SECRET_KEY_GEN);
     ck_assert_mem_eq(planned(false, CKA_VALUE_LEN)->value, length, 8);

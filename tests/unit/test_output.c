@@ -132,27 +132,43 @@ START_TEST(empty_table_prints_its_heads)
 }
 END_TEST
 
+static void said(const char *wanted)
+{
+    (void)fflush(output.err);
+    ck_assert_str_eq(err_text, wanted);
+}
+
 START_TEST(error_says_what_happened_and_what_to_do)
 {
-    ck_assert_int_eq(
-        output_fail(&output, QH_EPINLOCKED, "co of payments", "logging in as %s", "co"),
-        EXIT_LOGIN);
-    (void)fflush(output.err);
-    ck_assert_str_eq(err_text,
-                     "quadhsm: logging in as co: the role is locked after too many wrong PINs\n"
-                     "  co of payments\n"
-                     "  `quadhsm role unlock` opens it again: co and cu by po, po by the security "
-                     "officer\n");
+    ck_assert_int_eq(output_fail(&output, QH_EPINLOCKED, "", "logging in as %s", "co"), EXIT_LOGIN);
+    said("quadhsm: logging in as co: the role is locked after too many wrong PINs\n"
+         "  `quadhsm role unlock` opens it again: co and cu by po, po by the security officer\n");
     printed("");
+}
+END_TEST
+
+START_TEST(what_the_cluster_says_to_do_stands_alone)
+{
+    (void)output_fail(&output, QH_EPINLOCKED, "wait a minute", "logging in");
+    said("quadhsm: logging in: the role is locked after too many wrong PINs\n  wait a minute\n");
+}
+END_TEST
+
+START_TEST(nodes_that_were_tried_stand_beside_what_to_do)
+{
+    (void)output_fail(&output, QH_ECONN, "a:1: refused", "asking");
+    said("quadhsm: asking: no connection\n"
+         "  a:1: refused\n"
+         "  check that the nodes run and that their addresses stand under endpoints: in the "
+         "client's "
+         "configuration\n");
 }
 END_TEST
 
 START_TEST(error_cannot_be_forged_by_its_parts)
 {
     (void)output_fail(&output, QH_EREFUSED, "one\ntwo\033[H", "x\ny");
-    (void)fflush(output.err);
-    ck_assert_str_eq(err_text, "quadhsm: x\\x0ay: refused by the cluster's policy\n"
-                               "  one\n  two\\x1b[H\n");
+    said("quadhsm: x\\x0ay: refused by the cluster's policy\n  one\n  two\\x1b[H\n");
 }
 END_TEST
 
@@ -213,6 +229,8 @@ int main(void)
     tcase_add_test(tcase, colour_is_printed_on_a_terminal_alone);
     tcase_add_test(tcase, empty_table_prints_its_heads);
     tcase_add_test(tcase, error_says_what_happened_and_what_to_do);
+    tcase_add_test(tcase, what_the_cluster_says_to_do_stands_alone);
+    tcase_add_test(tcase, nodes_that_were_tried_stand_beside_what_to_do);
     tcase_add_test(tcase, error_cannot_be_forged_by_its_parts);
     tcase_add_test(tcase, error_is_an_object_with_json);
     tcase_add_test(tcase, exit_status_tells_the_kinds_of_failure_apart);

@@ -1,139 +1,13 @@
-/* The view: what readers find is what the store has, in a stable order, at every moment while the
- * writer changes it. */
+/* The view: what readers find is what the store has, in a stable order. */
 #include "node/view.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "node/view_index.h"
-#include "tests/unit/hsm_fixture.h"
-#include "tests/unit/object_fixture.h"
+#include "tests/unit/view_fixture.h"
 
 #define MANY 10000u
-
-static struct keyring *keyring;
-static struct store *store;
-static struct view *view;
-static const uint8_t first[PARTITION_ID_SIZE] = {[0 ... 15] = 0x11};
-static const uint8_t second[PARTITION_ID_SIZE] = {[0 ... 15] = 0x22};
-
-static void swallow(void *data, enum log_level level, const char *line)
-{
-    (void)data;
-    (void)level;
-    (void)line;
-}
-
-static void setup(void)
-{
-    log_set_sink(swallow, NULL);
-    keyring = hsm_keyring(7);
-    store = hsm_store();
-    hsm_put_partition(store, keyring, 0x11, "first", 1);
-    hsm_put_partition(store, keyring, 0x22, "second", 1);
-    ck_assert_int_eq(view_new(&view), QH_OK);
-    view_thread_begin();
-}
-
-static void teardown(void)
-{
-    view_free(view);
-    view_thread_end();
-    store_free(store);
-    keyring_free(keyring);
-}
-
-static void load(void)
-{
-    ck_assert_int_eq(view_load(view, keyring, store), QH_OK);
-}
-
-/* Ids that say where they come from. */
-static void make_id(unsigned number, uint8_t id[OBJECT_ID_SIZE])
-{
-    memset(id, 0x55, OBJECT_ID_SIZE);
-    /* Backwards, so that the order of ids is not that of creation. */
-    for (unsigned i = 0; i < 4; i++) {
-        id[i] = (uint8_t)(~number >> (24 - 8 * i));
-    }
-}
-
-static struct bytes seal(const uint8_t *partition, const uint8_t *id,
-                         const struct template *template)
-{
-    struct directory *directory = hsm_directory(keyring, store);
-    struct object *object = created(template);
-    struct bytes sealed;
-
-    ck_assert_int_eq(object_seal(directory_partition(directory, partition)->key, hsm_cluster,
-                                 partition, id, 0, object, &sealed),
-                     QH_OK);
-    object_free(object);
-    directory_free(directory);
-    return sealed;
-}
-
-/* Transactions, told to the view if @told. */
-static void begin_txn(struct txn_builder *builder)
-{
-    static const uint8_t request[ONCE_ID_SIZE] = {9};
-
-    txn_build_plain(builder, request, 0);
-}
-
-static void add_put(struct txn_builder *builder, const uint8_t *partition, unsigned number,
-                    const struct template *template)
-{
-    uint8_t id[OBJECT_ID_SIZE];
-    struct record_key key;
-    struct bytes sealed;
-
-    make_id(number, id);
-    key = record_key_object(partition, id);
-    sealed = seal(partition, id, template);
-    txn_build_put(builder, record_key_bytes(&key), sealed, 0);
-    hsm_free(sealed);
-}
-
-static void add_delete(struct txn_builder *builder, const uint8_t *partition, unsigned number)
-{
-    uint8_t id[OBJECT_ID_SIZE];
-    struct record_key key;
-
-    make_id(number, id);
-    key = record_key_object(partition, id);
-    txn_build_delete(builder, record_key_bytes(&key));
-}
-
-static void end_txn(struct txn_builder *builder, bool told)
-{
-    struct store_answer answer;
-    struct bytes encoded;
-
-    ck_assert_int_eq(txn_build_end(builder, &encoded), QH_OK);
-    answer = store_apply(store, encoded);
-    ck_assert_int_eq(answer.status, STORE_APPLIED);
-    if (told) {
-        view_applied(view, store, encoded, answer.revision);
-        ck_assert_uint_eq(view_revision(view), answer.revision);
-    }
-    hsm_free(encoded);
-}
-
-/* A data object; @id NULL: an AES key without one. */
-static void put_labelled(const uint8_t *partition, unsigned number, const char *label, bool told)
-{
-    struct txn_builder builder;
-    struct template template;
-
-    begin_data(&template, label);
-    begin_txn(&builder);
-    add_put(&builder, partition, number, &template);
-    end_txn(&builder, told);
-}
 
 static void put_key(unsigned number, const char *id, const char *label, bool is_private)
 {
@@ -146,15 +20,6 @@ static void put_key(unsigned number, const char *id, const char *label, bool is_
     with_flag(&template, CKA_PRIVATE, is_private);
     begin_txn(&builder);
     add_put(&builder, first, number, &template);
-    end_txn(&builder, true);
-}
-
-static void destroy(const uint8_t *partition, unsigned number)
-{
-    struct txn_builder builder;
-
-    begin_txn(&builder);
-    add_delete(&builder, partition, number);
     end_txn(&builder, true);
 }
 
@@ -631,164 +496,6 @@ START_TEST(ten_thousand_objects_are_loaded_and_found)
 }
 END_TEST
 
-/* ---- readers while the writer writes ---- */
-
-#define STEADY 20u
-#define CHANGING 20u
-#define READERS 2u
-#define LOOPS 200u
-
-static _Atomic unsigned loops[READERS];
-static _Atomic bool stop;
-
-/* The objects called "steady" are always there, each once, and in their order. */
-static void read_steady(void)
-{
-    struct template template = {.count = 0};
-    const struct view_object **list;
-    unsigned count;
-    bool more;
-
-    with_text(&template, CKA_LABEL, "steady");
-    view_enter();
-    ck_assert_int_eq(
-        view_find(view, first, all_of(&template), true, NULL, 1000, &list, &count, &more), QH_OK);
-    ck_assert_uint_eq(count, STEADY);
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t id[OBJECT_ID_SIZE];
-
-        make_id(i, id);
-        ck_assert_mem_eq(list[i]->id, id, sizeof id);
-        ck_assert_ptr_nonnull(object_attribute(list[i]->object, CKA_VALUE));
-    }
-    free(list);
-    view_leave();
-}
-
-/* In a listing of all each object stands once, and those that stay all are there. */
-static void read_listing(void)
-{
-    const struct view_object **list;
-    unsigned count, steady = 0;
-    bool more;
-
-    view_enter();
-    ck_assert_int_eq(view_find(view, first, (struct attributes){NULL, 0}, true, NULL, 1000, &list,
-                               &count, &more),
-                     QH_OK);
-    for (unsigned i = 0; i < count; i++) {
-        const struct attribute *label = object_attribute(list[i]->object, CKA_LABEL);
-
-        steady += bytes_compare(label->value, text_span("steady")) == 0;
-        ck_assert(i == 0 || list[i - 1]->create_revision < list[i]->create_revision);
-        ck_assert_uint_gt(list[i]->sealed.size, 0);
-    }
-    ck_assert_uint_eq(steady, STEADY);
-    ck_assert_uint_le(count, STEADY + CHANGING);
-    free(list);
-    view_leave();
-}
-
-static void read_directory(void)
-{
-    const struct directory_partition *partition;
-
-    view_enter();
-    partition = directory_partition(view_directory(view), first);
-    ck_assert_ptr_nonnull(partition);
-    ck_assert_str_eq(partition->name, "first");
-    ck_assert_uint_eq(secret_size(partition->key), 32);
-    view_leave();
-}
-
-static void *reader(void *data)
-{
-    _Atomic unsigned *mine = data;
-    uint64_t revision = 0;
-
-    view_thread_begin();
-    while (!atomic_load(&stop)) {
-        uint64_t now = view_revision(view);
-
-        ck_assert_uint_ge(now, revision);
-        revision = now;
-        read_steady();
-        read_listing();
-        read_directory();
-        atomic_fetch_add(mine, 1);
-    }
-    view_thread_end();
-    return NULL;
-}
-
-static bool readers_done(void)
-{
-    for (unsigned i = 0; i < READERS; i++) {
-        if (atomic_load(&loops[i]) < LOOPS) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* One of: rewrite a steady one, make or change or destroy a changing one, write the partition,
- * load everything anew. */
-static void write_something(unsigned step)
-{
-    static const char *const labels[] = {"a", "b", "c", ""};
-    unsigned number = step % STEADY;
-
-    switch (step % 5) {
-    case 0:
-        put_labelled(first, number, "steady", true);
-        break;
-    case 1:
-    case 2:
-        put_labelled(first, STEADY + step % CHANGING, labels[step / 7 % 4], true);
-        break;
-    case 3:
-        destroy(first, STEADY + step / 3 % CHANGING);
-        break;
-    default:
-        if (step % 100 == 4) {
-            load();
-        } else {
-            struct record_key key = record_key_partition(second);
-            struct store_record record;
-            struct txn_builder builder;
-            struct bytes copy;
-
-            ck_assert(store_get(store, record_key_bytes(&key), &record));
-            copy = record.value;
-            begin_txn(&builder);
-            txn_build_put(&builder, record_key_bytes(&key), copy, 0);
-            end_txn(&builder, true);
-        }
-        break;
-    }
-}
-
-START_TEST(readers_see_whole_objects_while_the_writer_changes_them)
-{
-    pthread_t threads[READERS];
-
-    load();
-    for (unsigned i = 0; i < STEADY; i++) {
-        put_labelled(first, i, "steady", true);
-    }
-    for (unsigned i = 0; i < READERS; i++) {
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, reader, &loops[i]), 0);
-    }
-    for (unsigned step = 0; step < 500 || !readers_done(); step++) {
-        write_something(step);
-    }
-    atomic_store(&stop, true);
-    for (unsigned i = 0; i < READERS; i++) {
-        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("view");
@@ -819,7 +526,6 @@ int main(void)
     tcase_set_timeout(load_case, 120);
     tcase_add_test(load_case, so_many_destroyed_objects_are_remembered_and_no_more);
     tcase_add_test(load_case, ten_thousand_objects_are_loaded_and_found);
-    tcase_add_test(load_case, readers_see_whole_objects_while_the_writer_changes_them);
     suite_add_tcase(suite, load_case);
     return test_main(suite);
 }
