@@ -399,9 +399,20 @@ static bool begin(struct call *call, struct endpoint *endpoint)
     }
     plan_hedge(call, &attempt);
     call->attempts[call->attempt_count++] = attempt;
-    if (connection_step(attempt.connection) == CONNECTION_FAILED) {
+    switch (connection_step(attempt.connection)) {
+    case CONNECTION_FAILED:
         attempt_failed(call, call->attempt_count - 1);
         return false;
+    case CONNECTION_ANSWERED:
+        /* As fast as that: nothing more will come to wake us. */
+        attempt_answered(call, call->attempt_count - 1);
+        return call->done;
+    case CONNECTION_CONNECTING:
+    case CONNECTION_HANDSHAKE:
+    case CONNECTION_IDLE:
+    case CONNECTION_SENDING:
+    case CONNECTION_RECEIVING:
+        break;
     }
     return true;
 }

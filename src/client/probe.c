@@ -80,7 +80,8 @@ static bool send_request(struct probe *probe, Quadhsm__Request *request)
     }
     connection_submit(probe->connection, frame, size, request->id);
     probe->sent_ns = clock_monotonic_ns();
-    (void)connection_step(probe->connection);
+    /* It is sent when poll() says that it can be, for an answer may come as fast as that, and is
+     * looked for there alone. */
     return true;
 }
 
@@ -448,6 +449,15 @@ static void drain(int fd)
     (void)!read(fd, &count, sizeof count);
 }
 
+/* Sending goes on to receiving where it can, so what was sent may be answered already: a nearby
+ * node is quick. No socket tells of that any more. */
+static bool is_settled(const struct probe *probe)
+{
+    enum connection_state state = connection_state(probe->connection);
+
+    return state == CONNECTION_ANSWERED || state == CONNECTION_FAILED;
+}
+
 /* Begin what is due, wait for the first thing that happens, and deal with it. By whoever does the
  * work; without the lock. */
 static void turn(struct quadhsm *handle, uint64_t until_ms)
@@ -456,6 +466,7 @@ static void turn(struct quadhsm *handle, uint64_t until_ms)
     struct pollfd fds[PROBES_MAX + 1];
     size_t owner[PROBES_MAX + 1];
     uint64_t now_ms, wait_until_ms;
+    bool settled = false;
     nfds_t count = 0;
 
     begin_due(handle);
@@ -470,18 +481,20 @@ static void turn(struct quadhsm *handle, uint64_t until_ms)
             owner[count] = i;
             fds[count++] = (struct pollfd){.fd = connection_fd(probe->connection),
                                            .events = connection_events(probe->connection)};
+            settled = settled || is_settled(probe);
         }
     }
     wait_until_ms = next_time(handle, until_ms);
     now_ms = clock_monotonic_ms();
-    (void)poll(fds, count, wait_until_ms > now_ms ? (int)(wait_until_ms - now_ms) : 0);
+    (void)poll(fds, count, !settled && wait_until_ms > now_ms ? (int)(wait_until_ms - now_ms) : 0);
     now_ms = clock_monotonic_ms();
     for (nfds_t i = 0; i < count; i++) {
         if (owner[i] == SIZE_MAX) {
             if (fds[i].revents != 0) {
                 drain(prober->wake_fd);
             }
-        } else if (fds[i].revents != 0 || now_ms >= prober->probes[owner[i]].deadline_ms) {
+        } else if (fds[i].revents != 0 || is_settled(&prober->probes[owner[i]]) ||
+                   now_ms >= prober->probes[owner[i]].deadline_ms) {
             advance(handle, &prober->probes[owner[i]]);
         }
     }

@@ -84,7 +84,8 @@ QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret *
     EVP_PKEY *pkey;
     enum qh_err err;
 
-    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX) {
+    /* Of an odd number of bits OpenSSL makes a key with one less. */
+    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX || bits % 8 != 0) {
         return QH_EKEYSIZE;
     }
     if (material_bits(e) < RSA_EXPONENT_MIN_BITS || e.size > sizeof reversed ||
@@ -106,19 +107,24 @@ QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret *
     return err;
 }
 
-/* A value below the order, by the curve's own generator; then the point as on import, which
- * leaves one way in which points come about. */
-static enum qh_err generate_value(const struct curve *curve, uint8_t *ret_value)
+static enum qh_err generate_edwards(const struct curve *curve, uint8_t *ret_value,
+                                    uint8_t ret_point[CURVE_POINT_SIZE_MAX])
+{
+    if (RAND_priv_bytes(ret_value, (int)curve->size) != 1) {
+        return material_error(QH_ESYSTEM);
+    }
+    return material_derive_point(curve, (struct bytes){ret_value, curve->size}, ret_point);
+}
+
+static enum qh_err generate_value(const struct curve *curve, uint8_t *ret_value,
+                                  uint8_t ret_point[CURVE_POINT_SIZE_MAX])
 {
     char group[16] = {0};
     OSSL_PARAM params[2];
     EVP_PKEY *pkey;
+    size_t size = 0;
     enum qh_err err;
 
-    if (curve->type == CKK_EC_EDWARDS) {
-        return RAND_priv_bytes(ret_value, (int)curve->size) == 1 ? QH_OK
-                                                                 : material_error(QH_ESYSTEM);
-    }
     memcpy(group, curve->name, strlen(curve->name));
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
     params[1] = OSSL_PARAM_construct_end();
@@ -127,6 +133,11 @@ static enum qh_err generate_value(const struct curve *curve, uint8_t *ret_value)
         return err;
     }
     err = get_number(pkey, OSSL_PKEY_PARAM_PRIV_KEY, ret_value, curve->size);
+    if (err == QH_OK && (EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, ret_point,
+                                                         CURVE_POINT_SIZE_MAX, &size) != 1 ||
+                         size != curve->point_size)) {
+        err = material_error(QH_ESYSTEM);
+    }
     EVP_PKEY_free(pkey);
     return err;
 }
@@ -143,16 +154,13 @@ QH_RESULT key_generate_ec(CK_KEY_TYPE type, struct bytes ec_params, struct secre
         err = secret_new(material.curve->size, &value);
     }
     if (err == QH_OK) {
-        err = generate_value(material.curve, secret_bytes(value));
+        err = type == CKK_EC ? generate_value(material.curve, secret_bytes(value), point)
+                             : generate_edwards(material.curve, secret_bytes(value), point);
     }
     if (err != QH_OK) {
         return err;
     }
     material.value = (struct bytes){secret_view(value), secret_size(value)};
-    err = material_derive_point(material.curve, material.value, point);
-    if (err != QH_OK) {
-        return err == QH_EATTRVALUE ? QH_ESYSTEM : err;
-    }
     material.point = (struct bytes){point, material.curve->point_size};
     return material_write_pair(&material, ec_params, ret_private, ret_public);
 }

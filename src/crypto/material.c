@@ -20,6 +20,8 @@ enum qh_err material_error(enum qh_err otherwise)
     while ((code = ERR_get_error()) != 0) {
         if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE) {
             err = QH_ENOMEM;
+        } else if (ERR_FATAL_ERROR(code) && err == otherwise) {
+            err = QH_ESYSTEM;
         }
     }
     return err;

@@ -59,7 +59,8 @@ QH_RESULT material_check_point(const struct curve *curve, struct bytes point,
 void material_list_rsa(const struct key_rsa_parts *rsa, struct bytes ret_list[MATERIAL_RSA_PARTS]);
 struct key_rsa_parts material_unlist_rsa(const struct bytes list[MATERIAL_RSA_PARTS]);
 
-/* Empty OpenSSL's error queue of this thread: QH_ENOMEM if it tells of that, or @otherwise. */
+/* Empty OpenSSL's error queue of this thread. QH_ENOMEM or QH_ESYSTEM if it tells of a fault of
+ * its own, or @otherwise: what the failure means of the input. */
 enum qh_err material_error(enum qh_err otherwise);
 
 #endif

@@ -4,6 +4,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 #include <string.h>
 
@@ -36,7 +37,8 @@ static enum qh_err load_params(const char *algorithm, bool private, OSSL_PARAM *
     if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) <= 0) {
         err = material_error(QH_ESYSTEM);
     } else if (EVP_PKEY_fromdata(ctx, &pkey, selection, params) <= 0) {
-        err = material_error(QH_EMALFORMED);
+        /* Of some allocations that fail OpenSSL says nothing; of wrong numbers it does. */
+        err = material_error(ERR_peek_error() == 0 ? QH_ENOMEM : QH_EMALFORMED);
     } else {
         *ret_pkey = pkey;
     }
@@ -44,30 +46,42 @@ static enum qh_err load_params(const char *algorithm, bool private, OSSL_PARAM *
     return err;
 }
 
-static enum qh_err load_rsa(const struct material *material, bool private, EVP_PKEY **ret_pkey)
+/* @room has MATERIAL_RSA_SIZE_MAX bytes for each number. */
+static enum qh_err load_numbers(const struct material *material, bool private, uint8_t *room,
+                                EVP_PKEY **ret_pkey)
 {
     size_t count = private ? MATERIAL_RSA_PARTS : 2;
     struct bytes list[MATERIAL_RSA_PARTS];
     OSSL_PARAM params[MATERIAL_RSA_PARTS + 1];
-    SECRET_SCOPED struct secret *room = NULL;
-    uint8_t *next;
-    enum qh_err err = secret_new(MATERIAL_RSA_PARTS * MATERIAL_RSA_SIZE_MAX, &room);
 
-    if (err != QH_OK) {
-        return err;
-    }
-    next = secret_bytes(room);
     material_list_rsa(&material->rsa, list);
     for (size_t i = 0; i < count; i++) {
         list[i] = der_trim(list[i]);
         if (list[i].size == 0 || list[i].size > MATERIAL_RSA_SIZE_MAX) {
             return QH_EMALFORMED;
         }
-        params[i] = number_param(rsa_names[i], list[i], next);
-        next += list[i].size;
+        params[i] = number_param(rsa_names[i], list[i], room);
+        room += list[i].size;
     }
     params[count] = OSSL_PARAM_construct_end();
     return load_params("RSA", private, params, ret_pkey);
+}
+
+static enum qh_err load_rsa(const struct material *material, bool private, EVP_PKEY **ret_pkey)
+{
+    uint8_t public_room[2 * MATERIAL_RSA_SIZE_MAX];
+    SECRET_SCOPED struct secret *room = NULL;
+    enum qh_err err;
+
+    /* Guarding memory takes longer than all else here. */
+    if (!private) {
+        return load_numbers(material, false, public_room, ret_pkey);
+    }
+    err = secret_new(MATERIAL_RSA_PARTS * MATERIAL_RSA_SIZE_MAX, &room);
+    if (err != QH_OK) {
+        return err;
+    }
+    return load_numbers(material, true, secret_bytes(room), ret_pkey);
 }
 
 static enum qh_err load_ec(const struct material *material, bool private, EVP_PKEY **ret_pkey)
@@ -116,7 +130,7 @@ static enum qh_err load_edwards(const struct material *material, bool private, E
                                               material->point.size);
     }
     if (pkey == NULL) {
-        return material_error(QH_EMALFORMED);
+        return material_error(QH_ENOMEM); /* any bytes of this size are a key */
     }
     *ret_pkey = pkey;
     return QH_OK;
@@ -187,7 +201,7 @@ static enum qh_err derive_edwards(const struct curve *curve, struct bytes value,
     enum qh_err err = load_edwards(&material, true, &pkey);
 
     if (err != QH_OK) {
-        return err == QH_EMALFORMED ? QH_EATTRVALUE : err;
+        return err;
     }
     if (EVP_PKEY_get_raw_public_key(pkey, point, &size) <= 0 || size != curve->point_size) {
         err = material_error(QH_ESYSTEM);

@@ -189,6 +189,10 @@ static enum qh_err check_size(const struct mech_call *call, const struct plan *p
     } else if (plan->id.type == CKM_RSA_PKCS && plan->hash == NULL) {
         room -= PKCS1_OVERHEAD;
     }
+    /* OpenSSL would sign nothing at all, but never verify it. */
+    if (plan->id.type == CKM_RSA_PKCS && size == 0 && call->use != KEY_ENCRYPT) {
+        return QH_EDATASIZE;
+    }
     return size <= room ? QH_OK : QH_EDATASIZE;
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
+#include "hsm/logins.h"
 #include "hsm/record.h"
 #include "wire/frame.h"
 
@@ -53,26 +53,6 @@ static bool read_role(const Qhrec__RoleAuth *message, struct directory_role *ret
 {
     ret_role->epoch = message->epoch;
     return copy_text(ret_role->verifier, sizeof ret_role->verifier, message->verifier);
-}
-
-static bool read_logins(const Qhrec__Logins *message, struct directory_logins *ret_logins)
-{
-    size_t room = sizeof ret_logins->clients / sizeof *ret_logins->clients;
-
-    if (message->n_clients > room) {
-        return false;
-    }
-    for (size_t i = 0; i < message->n_clients; i++) {
-        if (!copy_bytes(ret_logins->clients[i].client, CLIENT_ID_SIZE,
-                        message->clients[i]->client)) {
-            return false;
-        }
-        ret_logins->clients[i].failed = message->clients[i]->failed;
-    }
-    ret_logins->failed = message->failed;
-    ret_logins->client_count = (unsigned)message->n_clients;
-    ret_logins->blocked_until_unix_ms = message->blocked_until_unix_ms;
-    return true;
 }
 
 static bool read_settings(const Qhrec__Settings *message, struct directory *directory)
@@ -304,7 +284,7 @@ static QH_RESULT load_logins(struct build *build, const uint8_t partition[PARTIT
     if (build->err != QH_OK) {
         return build->err;
     }
-    if (message == NULL || !read_logins((const Qhrec__Logins *)message, &role->logins)) {
+    if (message == NULL || logins_read((const Qhrec__Logins *)message, &role->logins) != QH_OK) {
         build->directory->damaged += message != NULL;
         memset(&role->logins, 0, sizeof role->logins);
         role->logins.failed = UINT32_MAX;

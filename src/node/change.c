@@ -28,6 +28,7 @@ struct change_list {
 };
 
 struct change {
+    struct change *next; /* parked */
     struct request *request;
     change_build build;
     uint8_t id[ONCE_ID_SIZE]; /* the request's, or after a fence another */
@@ -235,15 +236,18 @@ static QH_RESULT seal_answer(struct change *change, struct bytes *ret_sealed)
 
 static void attempt(struct change *change);
 
+static const char not_made[] =
+    "the change was not made; keys stay usable; bring a majority of the nodes back";
+static const char not_confirmed[] =
+    "no majority of the nodes confirmed the change in time, so it may still happen; keys stay "
+    "usable; bring a majority of the nodes back";
+
 static void answer_failure(struct change *change, enum qh_err err)
 {
     if (err == QH_ETIMEOUT) {
-        answer(change, QH_ENOQUORUM,
-               "the change was not made; keys stay usable; bring a majority of the nodes back");
+        answer(change, QH_ENOQUORUM, not_made);
     } else if (err == QH_EUNKNOWN) {
-        answer(change, QH_EUNKNOWN,
-               "no majority confirmed the change in time, it may still happen: the same request "
-               "asked again tells; bring a majority of the nodes back");
+        answer(change, QH_EUNKNOWN, not_confirmed);
     } else {
         answer(change, err, "the node is stopping: ask another one");
     }
@@ -304,6 +308,24 @@ static QH_RESULT propose_list(struct change *change, const struct change_list *l
     return err;
 }
 
+/* The same request is under way here for a client that asked before, and may be gone by now: what
+ * becomes of that is the answer. */
+static void park(struct change *change)
+{
+    struct control *control = change->request->node->control;
+
+    change->attempts--;
+    change->next = control->parked;
+    control->parked = change;
+}
+
+/* Nobody leads, and not since a moment ago: an election would be over. */
+static bool is_leaderless(const struct node *node)
+{
+    return !atomic_load(&node->has_leader) &&
+           clock_monotonic_ms() - atomic_load(&node->leader_seen_ms) > CHANGE_LEADERLESS_MS;
+}
+
 static void attempt(struct change *change)
 {
     struct request *request = change->request;
@@ -333,8 +355,9 @@ static void attempt(struct change *change)
         if (err == QH_ETIMEOUT) {
             detail = "the change was not made: its time was over";
         } else if (err == QH_EEXIST) {
-            err = QH_EBUSY;
-            detail = "the same request is under way at this node";
+            list_close(&list);
+            park(change);
+            return;
         }
     }
     list_close(&list);
@@ -368,6 +391,8 @@ static void begin(struct request *request)
             return;
         }
         answer_duplicate(change);
+    } else if (is_leaderless(request->node)) {
+        answer(change, QH_ENOQUORUM, not_made);
     } else {
         attempt(change);
     }
@@ -392,4 +417,23 @@ void change_run(struct request *request, change_build build)
     memcpy(change->id, request->message->request_id.data, ONCE_ID_SIZE);
     request->change = change;
     request_run_on(request, REQUEST_CONTROL, begin);
+}
+
+void change_tick(struct control *control, uint64_t now_ms)
+{
+    struct change *parked = control->parked;
+
+    control->parked = NULL;
+    while (parked != NULL) {
+        struct change *change = parked;
+
+        parked = change->next;
+        if (was_done(change)) {
+            answer_duplicate(change);
+        } else if (now_ms >= change->request->deadline_ms) {
+            answer(change, QH_EUNKNOWN, not_confirmed);
+        } else {
+            attempt(change);
+        }
+    }
 }

@@ -15,6 +15,7 @@
 #include "store/txn.h"
 
 #define CHANGE_ATTEMPTS_MAX 8u
+#define CHANGE_LEADERLESS_MS 3000u /* without a leader for so long, changes are refused at once */
 
 /* Compute the change: fill request->response with the answer (its error may be set, where a refusal
  * is itself recorded), and put compares, then writes, into

@@ -116,6 +116,8 @@ static void on_tick(uv_timer_t *timer)
     if (control->replica != NULL && control->state == CONTROL_STARTED) {
         control_members_tick(control);
         control_join_tick(control, now_ms);
+        change_tick(control, now_ms);
+        sweep_tick(&control->sweep, control->replica, now_ms);
     }
     control_wait_tick(control, now_ms);
 }

@@ -10,6 +10,7 @@
 
 #include "base/secret.h"
 #include "node/control.h"
+#include "node/sweep.h"
 
 #define CONTROL_TICK_MS 20u
 #define CONTROL_POSTED_MAX 16384u /* requests waiting for the control thread */
@@ -49,9 +50,12 @@ struct control {
     unsigned wait_count;
     uint64_t barrier_wanted, barrier_running, barrier_done; /* numbers */
 
+    struct change *parked; /* change.c's: the same request is under way already */
+
     uint64_t nodes_revision; /* of the directory that the replica and the disk know */
     bool adding;             /* a membership change of ours is under way */
 
+    struct sweep sweep;      /* of the objects of deleted partitions */
     struct request *joining; /* NodeJoin that waits to become a voter */
     struct control_socket *socket;
     void (*stopped)(void *data);
@@ -63,6 +67,9 @@ struct control {
 QH_RESULT control_open(struct control *control);
 /* The cluster key is known: load the view. Takes @cmk on success. */
 QH_RESULT control_unlock(struct control *control, struct secret *cmk);
+
+/* change.c: look at those that are parked. */
+void change_tick(struct control *control, uint64_t now_ms);
 
 /* control_wait.c */
 /* Let those go on whose revision has come, or whose time is over. */

@@ -3,8 +3,8 @@
 
 #include <sodium.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "node/control.h"
 #include "node/handlers.h"
 #include "node/node.h"
@@ -32,8 +32,7 @@ struct rule {
     bool locked; /* works without the cluster key, and on a node that is stopping or stale */
 };
 
-/* Token objects are for the crypto officer; what a crypto user may do with session objects
- * depends on the object: handle_object.c. */
+/* Which role may make or change an object depends on the object: object_scene.c. */
 static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_PING] = {handle_ping, FROM_CLIENT | FROM_CONTROL, .locked = true},
     [QUADHSM__REQUEST__OP_ENDPOINTS] = {handle_endpoints, FROM_CLIENT, PARTITION_IGNORED},
@@ -43,15 +42,15 @@ static const struct rule rules[] = {
 
     [QUADHSM__REQUEST__OP_FIND] = {handle_find, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                    .waits = true},
-    [QUADHSM__REQUEST__OP_CREATE] = {handle_create, FROM_CLIENT, PARTITION_MUST,
-                                     ROLE(CO) | ROLE(CU), .waits = true, .change = true},
-    [QUADHSM__REQUEST__OP_GENERATE] = {handle_generate, FROM_CLIENT, PARTITION_MUST,
-                                       ROLE(CO) | ROLE(CU), .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_CREATE] = {handle_create, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                     .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_GENERATE] = {handle_generate, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                       .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_DESTROY] = {handle_destroy, FROM_CLIENT, PARTITION_MUST, ROLE(CO),
                                       .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_SET_ATTRIBUTES] = {handle_set_attributes, FROM_CLIENT, PARTITION_MUST,
-                                             ROLE(CO) | ROLE(CU), .waits = true, .change = true},
-    [QUADHSM__REQUEST__OP_COPY] = {handle_copy, FROM_CLIENT, PARTITION_MUST, ROLE(CO) | ROLE(CU),
+                                             .looks = true, .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_COPY] = {handle_copy, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                    .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_USE] = {handle_use, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                   .waits = true},
@@ -95,14 +94,6 @@ static const struct rule *rule_of(const struct request *request)
 
     return index < sizeof rules / sizeof rules[0] && rules[index].handle != NULL ? &rules[index]
                                                                                  : NULL;
-}
-
-static uint64_t unix_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
 static unsigned origin_bit(enum request_origin origin)
@@ -189,7 +180,7 @@ static QH_RESULT open_ticket(struct request *request)
     const struct directory *directory = view_directory(view);
     struct dispatch_cache *cache = request->cache;
     struct bytes sealed = {request->message->ticket.data, request->message->ticket.len};
-    uint64_t now_unix_ms = unix_ms();
+    uint64_t now_unix_ms = clock_unix_ms();
     enum qh_err err;
 
     if (!cache_holds(cache, directory, sealed, now_unix_ms)) {

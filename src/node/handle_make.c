@@ -67,6 +67,23 @@ static QH_RESULT compare_partition(const struct object_scene *scene, const struc
     return QH_OK;
 }
 
+/* A copy is of what is still there, as it was when it was read. */
+static QH_RESULT compare_source(const struct object_scene *scene, const struct store *store,
+                                const struct made *made, struct change_list *changes)
+{
+    struct record_key key = record_key_object(scene->partition->id, made->source);
+    struct store_record record;
+
+    if (!store_get(store, record_key_bytes(&key), &record)) {
+        return QH_ENOTFOUND;
+    }
+    if (record.mod_revision != made->source_revision) {
+        return QH_ECONFLICT;
+    }
+    change_compare(changes, TXN_AT_REVISION, record_key_bytes(&key), made->source_revision);
+    return QH_OK;
+}
+
 static QH_RESULT put_made(const struct made *made, const struct object_scene *scene,
                           struct change_list *changes, struct object_answer *list)
 {
@@ -112,9 +129,7 @@ static enum qh_err build_made(struct request *request, const struct store *store
         err = compare_partition(&scene, store, count_token(made), changes, ret_detail);
     }
     if (err == QH_OK && made->has_source) {
-        struct record_key key = record_key_object(scene.partition->id, made->source);
-
-        change_compare(changes, TXN_AT_REVISION, record_key_bytes(&key), made->source_revision);
+        err = compare_source(&scene, store, made, changes);
     }
     if (err == QH_OK) {
         err = object_answer_begin(&list, request->response, made->count);
@@ -289,8 +304,9 @@ void handle_generate(struct request *request)
     }
     if (err != QH_OK) {
         object_scene_answer(request, err);
-    } else if (info->key_type == CKK_RSA) {
-        request_run_on(request, REQUEST_SLOW, run_generate);
+    } else if (info->cost != MECH_CHEAP) {
+        request_run_on(request, info->cost == MECH_SLOW ? REQUEST_SLOW : REQUEST_WORKER,
+                       run_generate);
     } else {
         run_generate(request);
     }

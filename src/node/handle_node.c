@@ -17,6 +17,8 @@
 #include "node/handlers.h"
 #include "wire/frame.h"
 
+#define INIT_MS 60000u /* for all of an init, on however slow a disk */
+
 /* What init makes on a worker, before anything is written. */
 struct init_state {
     struct secret *password, *passphrase, *cmk, *ca_key, *node_key;
@@ -88,7 +90,7 @@ static QH_RESULT check_init(const struct control *control, const Quadhsm__NodeIn
         return QH_EINVAL;
     }
     if (!pki_client_name_valid(init->admin_name)) {
-        *ret_detail = "a client's name has 1 to 63 letters, digits, '-', '.' and '_'";
+        *ret_detail = "a client's name has 1 to 57 letters, digits, '-', '.' and '_'";
         return QH_EINVAL;
     }
     if (init->so_password.len < PASSWORD_SIZE_MIN || init->so_password.len > PIN_SIZE_MAX) {
@@ -358,6 +360,7 @@ void handle_node_init(struct request *request)
         return;
     }
     control->booting = true;
+    request->deadline_ms = clock_monotonic_ms() + INIT_MS;
     request_progress(request, "making the cluster's keys");
     request_run_on(request, REQUEST_SLOW, prepare_init);
 }

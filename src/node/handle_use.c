@@ -1,7 +1,6 @@
 /* What needs no change of the store: Ping, Random, and the use of a key. */
 #include <sodium.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "crypto/mech.h"
@@ -132,14 +131,6 @@ static bool is_user(enum hsm_role role)
     return role == HSM_ROLE_CO || role == HSM_ROLE_CU;
 }
 
-static uint64_t unix_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
-
 /* Was the PIN shown for this very operation? */
 static QH_RESULT check_context(const struct request *request)
 {
@@ -152,7 +143,7 @@ static QH_RESULT check_context(const struct request *request)
     }
     if (ticket_open(view_keyring(view), view_directory(view),
                     (struct bytes){use->context_ticket.data, use->context_ticket.len},
-                    request->fingerprint, unix_ms(), &ticket) != QH_OK ||
+                    request->fingerprint, clock_unix_ms(), &ticket) != QH_OK ||
         !ticket.context || !is_user(ticket.role) ||
         memcmp(ticket.partition, request->message->partition.data, PARTITION_ID_SIZE) != 0) {
         return QH_ETICKET;

@@ -20,6 +20,7 @@ void handle_copy(struct request *request);
 /* handle_login.c */
 void handle_slots(struct request *request);
 void handle_login(struct request *request);
+/* handle_role.c */
 void handle_role_init(struct request *request);
 void handle_role_passwd(struct request *request);
 void handle_role_unlock(struct request *request);
@@ -27,6 +28,7 @@ void handle_role_unlock(struct request *request);
 void handle_partition_create(struct request *request);
 void handle_partition_delete(struct request *request);
 void handle_partition_list(struct request *request);
+/* handle_client.c */
 void handle_client_enroll(struct request *request);
 void handle_client_revoke(struct request *request);
 void handle_client_list(struct request *request);

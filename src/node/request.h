@@ -61,7 +61,7 @@ struct request {
     void *state;
     void (*state_free)(void *state);
     struct change *change; /* change.c's, while a change is under way */
-    struct request *next; /* in the queue of a place */
+    struct request *next;  /* in the queue of a place */
 
     /* Where the answer goes: set by whoever made the request, called once by request_answer() on
      * the thread that answers. The request is @deliver's from then on: request_free(). */

@@ -106,7 +106,7 @@ void view_free(struct view *view)
     view_thread_begin();
     wait_for_readers();
     state_free(view->state);
-    urcu_memb_barrier();
+    view_rcu_wait();
     secret_free(view->room);
     free(view);
 }
@@ -316,9 +316,10 @@ static void release_directory(struct rcu_head *head)
 {
     struct old_directory *old = (struct old_directory *)(void *)head;
 
-    VIEW_RCU_ACQUIRE(&view_rcu_grace);
+    view_rcu_begin_release();
     directory_free(old->directory);
     free(old);
+    view_rcu_end_release();
 }
 
 /* A node that cannot follow what was committed must not answer from what was before. */

@@ -60,8 +60,6 @@ struct view_index {
     unsigned grave_next;
 };
 
-char view_rcu_grace;
-
 #define ENTRY_OF(pointer) \
     ((struct view_entry *)(void *)((char *)(pointer)-offsetof(struct view_entry, node)))
 #define LINE_OF(pointer) \
@@ -244,8 +242,9 @@ void view_entry_free(struct view_entry *entry)
 
 static void release_entry(struct rcu_head *head)
 {
-    VIEW_RCU_ACQUIRE(&view_rcu_grace);
+    view_rcu_begin_release();
     view_entry_free((struct view_entry *)(void *)((char *)head - offsetof(struct view_entry, rcu)));
+    view_rcu_end_release();
 }
 
 /* The order of lines. */
@@ -271,8 +270,9 @@ int view_entry_compare(const void *left, const void *right)
 
 static void release_line(struct rcu_head *head)
 {
-    VIEW_RCU_ACQUIRE(&view_rcu_grace);
+    view_rcu_begin_release();
     free((char *)head - offsetof(struct view_line, rcu));
+    view_rcu_end_release();
 }
 
 /* The line that is there, or a new one. */
@@ -419,8 +419,9 @@ static void unlink_entry(struct view_index *index, struct view_entry *entry,
 
 static void release_grave(struct rcu_head *head)
 {
-    VIEW_RCU_ACQUIRE(&view_rcu_grace);
+    view_rcu_begin_release();
     free((char *)head - offsetof(struct grave, rcu));
+    view_rcu_end_release();
 }
 
 /* Without memory nobody remembers it, and who lists in pages begins again. */

@@ -4,6 +4,8 @@
 #ifndef QH_NODE_VIEW_RCU_H
 #define QH_NODE_VIEW_RCU_H
 
+#include <stdint.h>
+
 #include <urcu/urcu-memb.h>
 #include <urcu/rculfhash.h>
 
@@ -27,11 +29,12 @@
 /* Stands for all grace periods. */
 extern char view_rcu_grace;
 
-/* Call @release later, when no reader that is inside now is inside any more. */
-static inline void view_rcu_later(struct rcu_head *head, void (*release)(struct rcu_head *head))
-{
-    VIEW_RCU_RELEASE(&view_rcu_grace);
-    urcu_memb_call_rcu(head, release);
-}
+/* Call @release later, on a thread of liburcu's, when no reader that is inside now is inside any
+ * more. @release begins and ends with the two functions below. */
+void view_rcu_later(struct rcu_head *head, void (*release)(struct rcu_head *head));
+void view_rcu_begin_release(void);
+void view_rcu_end_release(void);
+/* Until all that was to be released is. Not inside view_enter(). */
+void view_rcu_wait(void);
 
 #endif

@@ -339,9 +339,11 @@ bool workers_post(struct workers *workers, struct request *request, bool slow)
     room = queue->count < WORKERS_QUEUE_MAX && !queue->stopping;
     if (room) {
         queue_add(queue, request);
-        (void)pthread_cond_signal(&queue->filled);
     }
     (void)pthread_mutex_unlock(&queue->mutex);
+    if (room) {
+        (void)pthread_cond_signal(&queue->filled); /* unlocked: who wakes up need not wait again */
+    }
     return room;
 }
 

@@ -77,7 +77,7 @@ static void after_fork_in_child(void)
         module.state = IDLE;
     }
     condition_init();
-    module_unlock();
+    (void)pthread_mutex_init(&module.lock, NULL);
 }
 
 static void setup(void)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "client/gate.h"
 #include "pkcs11/access.h"
 #include "pkcs11/login.h"
 #include "pkcs11/publickey.h"
@@ -46,9 +47,11 @@ void operation_free(struct operation *operation)
         return;
     }
     drop_data(operation);
+    gate_enter();
     mech_digest_free(operation->digest);
-    mechanism_close(&operation->mechanism);
     objects_value_unref(operation->key);
+    gate_leave();
+    mechanism_close(&operation->mechanism);
     sodium_memzero(operation, sizeof *operation);
     free(operation);
 }
@@ -101,6 +104,17 @@ static void prepare(struct operation *operation)
     }
 }
 
+/* fork() keeps out of what may take a lock of OpenSSL. */
+static QH_RESULT digest_new(CK_MECHANISM_TYPE type, struct mech_digest **ret_digest)
+{
+    enum qh_err err;
+
+    gate_enter();
+    err = mech_digest_new(type, ret_digest);
+    gate_leave();
+    return err;
+}
+
 static CKR_RESULT fill(struct session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key,
                        struct operation *operation)
 {
@@ -111,8 +125,8 @@ static CKR_RESULT fill(struct session *session, const CK_MECHANISM *mechanism, C
         return rv;
     }
     if (operation->kind == OPERATION_DIGEST) {
-        return ckr_from_error(
-            (int)mech_digest_new(operation->mechanism.info->type, &operation->digest), ABOUT_CALL);
+        return ckr_from_error((int)digest_new(operation->mechanism.info->type, &operation->digest),
+                              ABOUT_CALL);
     }
     operation->key_handle = key;
     rv = access_object(session, key, ABOUT_KEY, false, &operation->key);
@@ -210,7 +224,7 @@ static CKR_RESULT hash(struct operation *operation, const void *data, size_t siz
     enum qh_err err = QH_OK;
 
     if (operation->digest == NULL) {
-        err = mech_digest_new(operation->mechanism.info->digest, &operation->digest);
+        err = digest_new(operation->mechanism.info->digest, &operation->digest);
         if (err == QH_OK && before.size > 0) {
             err = mech_digest_update(operation->digest, before);
         }
@@ -303,13 +317,8 @@ static CKR_RESULT use_here(struct operation *operation, const struct quadhsm_mec
                            struct bytes data, void *out, size_t room, size_t *ret_size)
 {
     struct mech_params local = mechanism_local(params);
-    struct key *key = NULL;
-    enum qh_err err = publickey_take(operation->key, &key);
+    enum qh_err err = publickey_encrypt(operation->key, &local, data, out, room, ret_size);
 
-    if (err == QH_OK) {
-        err = mech_encrypt(key, &local, data, out, room, ret_size);
-        publickey_give(operation->key, key);
-    }
     return ckr_from_error((int)err, ABOUT_KEY);
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "client/gate.h"
+
 static struct bytes attribute_bytes(const struct quadhsm_object *object, CK_ATTRIBUTE_TYPE type)
 {
     const struct quadhsm_attribute *attribute = quadhsm_object_attribute(object, type);
@@ -47,7 +49,8 @@ static QH_RESULT open_key(const struct quadhsm_object *object, struct key **ret_
     return err;
 }
 
-QH_RESULT publickey_take(struct objects_value *value, struct key **ret_key)
+/* The one that is kept, or, while another thread uses that, a new one. */
+static QH_RESULT take(struct objects_value *value, struct key **ret_key)
 {
     struct key *key = atomic_exchange(&value->key, NULL);
 
@@ -58,11 +61,43 @@ QH_RESULT publickey_take(struct objects_value *value, struct key **ret_key)
     return open_key(value->object, ret_key);
 }
 
-void publickey_give(struct objects_value *value, struct key *key)
+static void give_back(struct objects_value *value, struct key *key)
 {
     struct key *none = NULL;
 
     if (!atomic_compare_exchange_strong(&value->key, &none, key)) {
         key_free(key);
     }
+}
+
+QH_RESULT publickey_verify(struct objects_value *value, const struct mech_params *params,
+                           struct bytes data, struct bytes signature)
+{
+    struct key *key = NULL;
+    enum qh_err err;
+
+    gate_enter();
+    err = take(value, &key);
+    if (err == QH_OK) {
+        err = mech_verify(key, params, data, signature);
+        give_back(value, key);
+    }
+    gate_leave();
+    return err;
+}
+
+QH_RESULT publickey_encrypt(struct objects_value *value, const struct mech_params *params,
+                            struct bytes data, uint8_t *out, size_t room, size_t *ret_size)
+{
+    struct key *key = NULL;
+    enum qh_err err;
+
+    gate_enter();
+    err = take(value, &key);
+    if (err == QH_OK) {
+        err = mech_encrypt(key, params, data, out, room, ret_size);
+        give_back(value, key);
+    }
+    gate_leave();
+    return err;
 }

@@ -3,11 +3,14 @@
 #ifndef QH_PKCS11_PUBLICKEY_H
 #define QH_PKCS11_PUBLICKEY_H
 
+#include "crypto/mech.h"
 #include "pkcs11/objects.h"
 
-/* For this thread until publickey_give(). Errors: QH_EKEYTYPE, QH_EATTRVALUE, QH_EKEYSIZE,
- * QH_ECURVE, QH_EMALFORMED, QH_ENOMEM. */
-QH_RESULT publickey_take(struct objects_value *value, struct key **ret_key);
-void publickey_give(struct objects_value *value, struct key *key);
+/* One complete operation each. Errors: those of the mechanism, and for a key that cannot be made
+ * QH_EKEYTYPE, QH_EATTRVALUE, QH_EKEYSIZE, QH_ECURVE. Thread: any; not under the module's lock. */
+QH_RESULT publickey_verify(struct objects_value *value, const struct mech_params *params,
+                           struct bytes data, struct bytes signature);
+QH_RESULT publickey_encrypt(struct objects_value *value, const struct mech_params *params,
+                            struct bytes data, uint8_t *out, size_t room, size_t *ret_size);
 
 #endif

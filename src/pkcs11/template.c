@@ -182,7 +182,7 @@ void template_close(struct template *template)
     template->count = 0;
 }
 
-const struct quadhsm_attribute *template_find(const struct template *template, uint64_t type)
+const struct quadhsm_attribute *template_get(const struct template *template, uint64_t type)
 {
     for (size_t i = 0; i < template->count; i++) {
         if (template->attributes[i].type == type) {
@@ -194,7 +194,7 @@ const struct quadhsm_attribute *template_find(const struct template *template, u
 
 bool template_flag(const struct template *template, uint64_t type, bool otherwise)
 {
-    const struct quadhsm_attribute *attribute = template_find(template, type);
+    const struct quadhsm_attribute *attribute = template_get(template, type);
 
     if (attribute == NULL || attribute->size != 1) {
         return otherwise;

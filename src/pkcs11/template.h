@@ -24,7 +24,7 @@ CKR_RESULT template_open(const CK_ATTRIBUTE *list, CK_ULONG count, struct templa
 void template_close(struct template *template);
 
 /* NULL if it has none. */
-const struct quadhsm_attribute *template_find(const struct template *template, uint64_t type);
+const struct quadhsm_attribute *template_get(const struct template *template, uint64_t type);
 /* A CK_BBOOL, or @otherwise if it is not there. */
 bool template_flag(const struct template *template, uint64_t type, bool otherwise);
 /* Has @object all of it? */

@@ -10,13 +10,8 @@ static CKR_RESULT verify_here(struct operation *operation, const struct operatio
 {
     struct mech_params params = mechanism_local(input->params);
     struct bytes data = {input->data, input->size};
-    struct key *key = NULL;
-    enum qh_err err = publickey_take(operation->key, &key);
+    enum qh_err err = publickey_verify(operation->key, &params, data, signature);
 
-    if (err == QH_OK) {
-        err = mech_verify(key, &params, data, signature);
-        publickey_give(operation->key, key);
-    }
     return ckr_from_error((int)err, ABOUT_KEY);
 }
 

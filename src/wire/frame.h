@@ -28,7 +28,9 @@ QH_RESULT wire_header_read(const uint8_t header[FRAME_HEADER_SIZE], size_t size_
 /* Header and message in one new block. Errors: QH_ELIMIT, QH_ENOMEM.
  * Owns: wire_free(). */
 QH_RESULT wire_pack(const ProtobufCMessage *message, uint8_t **ret_frame, size_t *ret_size);
-void wire_free(void *block, size_t size); /* wipes first; NULL is allowed */
+/* For wire_pack()'s frames, and anything else of malloc() that is to be wiped first. NULL is
+ * allowed. Not for memory of wire_allocator. */
+void wire_free(void *block, size_t size);
 
 /* Errors: QH_EMALFORMED (also too deep, or too many repeated fields), QH_ENOMEM.
  * Owns: wire_message_free(). */

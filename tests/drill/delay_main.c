@@ -2,6 +2,7 @@
  *
  *   qh-delay --region NAME=ADDRESS[/PREFIX][,...]... --listen AT:PORT=TARGET:PORT@REGION...
  *            --delay A:B=MS... --control SOCKET
+ *   qh-delay --tell SOCKET COMMAND...
  *
  * It prints "ready" once it listens everywhere. SIGINT and SIGTERM end it. */
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "tests/drill/delay.h"
+#include "tests/drill/delay_tell.h"
 
 #define EXIT_USAGE 2
 #define FILES_MAX (2 * DELAY_PAIRS_MAX + DELAY_LISTENS_MAX + 64)
@@ -21,14 +23,16 @@ static const char usage[] =
     "usage: qh-delay --region NAME=ADDRESS[/PREFIX][,...]... --listen "
     "AT:PORT=TARGET:PORT@REGION...\n"
     "                --delay A:B=MS... --control SOCKET\n"
+    "       qh-delay --tell SOCKET COMMAND...\n"
     "\n"
     "Forwards TCP connections with a delay each way that depends on the region of the address\n"
     "that a connection comes from and on that of its target. Regions come before what names them.\n"
-    "On the control socket: cut REGION, heal, delay A B MS, stats.\n";
+    "Commands, also on the control socket: cut REGION, heal, delay A B MS, stats.\n";
 
 struct options {
     struct delay_map map;
     const char *control;
+    const char *tell; /* another proxy's socket: this is no proxy then */
 };
 
 static bool take(enum qh_err err, const char *option)
@@ -51,6 +55,9 @@ static bool take_option(struct options *options, int option)
     case 'c':
         options->control = optarg;
         return true;
+    case 't':
+        options->tell = optarg;
+        return true;
     default:
         (void)fputs(usage, stderr);
         return false;
@@ -60,20 +67,20 @@ static bool take_option(struct options *options, int option)
 static bool parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option long_options[] = {
-        {"region", required_argument, NULL, 'r'},
-        {"listen", required_argument, NULL, 'l'},
-        {"delay", required_argument, NULL, 'd'},
-        {"control", required_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0},
+        {"region", required_argument, NULL, 'r'}, {"listen", required_argument, NULL, 'l'},
+        {"delay", required_argument, NULL, 'd'},  {"control", required_argument, NULL, 'c'},
+        {"tell", required_argument, NULL, 't'},   {NULL, 0, NULL, 0},
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
         if (!take_option(options, option)) {
             return false;
         }
     }
-    if (optind != argc || options->map.listen_count == 0 || options->control == NULL) {
+    if (options->tell != NULL
+            ? optind == argc
+            : optind != argc || options->map.listen_count == 0 || options->control == NULL) {
         (void)fputs(usage, stderr);
         return false;
     }
@@ -123,6 +130,9 @@ int main(int argc, char **argv)
 
     if (!parse_options(argc, argv, &options)) {
         return EXIT_USAGE;
+    }
+    if (options.tell != NULL) {
+        return delay_tell(options.tell, argv + optind) ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_files();

@@ -25,6 +25,7 @@
 #define TURN_MS 5
 #define LISTENS 9u /* nine ports: a witness has no client port */
 #define SOCKET_NAME_LENGTH_MAX 16u
+#define LOG_SIZE_SHOWN 3000u
 
 static const struct stage_node places[STAGE_NODES] = {
     {.name = "east-1", .region = "east", .host = "127.0.1.1", .advertised = "127.0.11.1"},
@@ -131,6 +132,21 @@ static bool place_node(struct stage *stage, unsigned index)
     return make_dir(node->dir) && write_config(stage, node);
 }
 
+/* For scripts/chaos, which source it. */
+static bool write_stage(const struct stage *stage)
+{
+    char *path = process_format("%s/stage", stage->options.dir);
+    FILE *file = fopen(path, "we");
+    bool written = file != NULL && fprintf(file, "daemon=%s\nproxy=%s\nproxy_control=%s\n",
+                                           stage->daemon, stage->proxy, stage->proxy_control) > 0;
+
+    if (file != NULL && fclose(file) != 0) {
+        written = false;
+    }
+    free(path);
+    return written;
+}
+
 static bool place_sockets(struct stage *stage)
 {
     if (strlen(stage->options.dir) + SOCKET_NAME_LENGTH_MAX <
@@ -202,14 +218,31 @@ static bool start_proxy(struct stage *stage)
 
 /* ---- Life. */
 
+/* Without "..", for they are shown. */
+static bool find_program(const char *folder, const char *name, char **ret_path)
+{
+    char *path = process_path(folder, name);
+
+    *ret_path = realpath(path, NULL);
+    if (*ret_path == NULL) {
+        (void)fprintf(stderr, "%s: %s\n", path, strerror(errno));
+    }
+    free(path);
+    return *ret_path != NULL;
+}
+
+static bool find_programs(struct stage *stage)
+{
+    return find_program("..", "quadhsmd", &stage->daemon) &&
+           find_program("..", "quadhsm", &stage->command) &&
+           find_program("../.libs", "libquadhsm-pkcs11.so", &stage->module) &&
+           find_program("", "qh-delay", &stage->proxy);
+}
+
 bool stage_open(struct stage *stage, const struct stage_options *options)
 {
     *stage = (struct stage){.options = *options};
-    stage->daemon = process_path("..", "quadhsmd");
-    stage->command = process_path("..", "quadhsm");
-    stage->module = process_path("../.libs", "libquadhsm-pkcs11.so");
-    stage->proxy = process_path("", "qh-delay");
-    if (!choose_ports(stage) || !place_sockets(stage)) {
+    if (!find_programs(stage) || !choose_ports(stage) || !place_sockets(stage)) {
         return false;
     }
     stage->proxy_control = process_format("%s/delay.sock", stage->sockets);
@@ -219,7 +252,7 @@ bool stage_open(struct stage *stage, const struct stage_options *options)
             return false;
         }
     }
-    return start_proxy(stage);
+    return write_stage(stage) && start_proxy(stage);
 }
 
 static void end_process(pid_t pid)
@@ -362,5 +395,33 @@ void stage_start_all(struct stage *stage)
         if (stage->nodes[i].run == STAGE_DOWN) {
             stage_start(stage, &stage->nodes[i]);
         }
+    }
+}
+
+/* ---- Logs. */
+
+static void print_log(const struct stage_node *node)
+{
+    FILE *file = node->log == NULL ? NULL : fopen(node->log, "re");
+    char line[512];
+
+    if (file == NULL) {
+        return;
+    }
+    (void)printf("---- the end of %s\n", node->log);
+    /* The first line is then most of one, or the log is shorter than that. */
+    if (fseek(file, -(long)LOG_SIZE_SHOWN, SEEK_END) != 0) {
+        rewind(file);
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        (void)fputs(line, stdout);
+    }
+    (void)fclose(file);
+}
+
+void stage_print_logs(const struct stage *stage)
+{
+    for (unsigned i = 0; i < STAGE_NODES; i++) {
+        print_log(&stage->nodes[i]);
     }
 }

@@ -77,6 +77,9 @@ void stage_start_all(struct stage *stage);
 /* Notice nodes that ended by themselves. */
 void stage_reap(struct stage *stage);
 
+/* The end of each node's log. */
+void stage_print_logs(const struct stage *stage);
+
 /* ---- stage_status.c */
 
 /* Ask all that run. */

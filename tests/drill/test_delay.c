@@ -11,6 +11,7 @@
 #include "tests/drill/delay.h"
 #include "tests/drill/delay_rig.h"
 #include "tests/lib/test.h"
+#include "tests/torture/process.h"
 
 #define DELAY_MS 20u
 #define SLACK_MS 400u /* of a busy machine */
@@ -581,6 +582,35 @@ START_TEST(statistics_name_who_talked_to_whom)
 }
 END_TEST
 
+/* By the program itself, as from a shell. */
+static int tell(const char *first, const char *second)
+{
+    char option[] = "--tell", output[1024];
+    char *program = process_path("", "qh-delay");
+    char *words[2] = {process_format("%s", first), process_format("%s", second)};
+    int status = process_run((char *[]){program, option, rig.socket_path, words[0], words[1], NULL},
+                             output, sizeof output);
+
+    free(program);
+    free(words[0]);
+    free(words[1]);
+    return status;
+}
+
+START_TEST(the_program_tells_a_proxy_a_command)
+{
+    char byte = 'a';
+
+    warm_up();
+    ck_assert_int_eq(tell("cut", "nowhere"), 1);
+    ck_assert_int_eq(tell("cut", "west"), 0);
+    rig_send(near_fd, &byte, 1);
+    ck_assert(!rig_readable(far_fd, HELD_MS));
+    rig.socket_path[0] = 'x';
+    ck_assert_int_eq(tell("cut", "west"), 1);
+}
+END_TEST
+
 static TCase *map_case(void)
 {
     TCase *tcase = tcase_create("map");
@@ -611,6 +641,7 @@ static TCase *time_case(void)
     tcase_add_test(tcase, who_comes_from_no_region_is_refused);
     tcase_add_test(tcase, a_reader_that_does_not_read_stops_the_writer_and_nothing_is_lost);
     tcase_add_test(tcase, wrong_commands_are_told_so);
+    tcase_add_test(tcase, the_program_tells_a_proxy_a_command);
     tcase_add_test(tcase, statistics_name_who_talked_to_whom);
     return tcase;
 }

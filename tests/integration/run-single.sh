@@ -2,14 +2,14 @@
 # One node from nothing: init, roles, clients, keys, lost logins, restart, what is refused and how.
 # Ends with "N passed, N failed".
 set -u
-. "${top_srcdir:-../..}/tests/lib/cluster.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/cluster.sh"
 
 has() { grep -qE "$1" "$work/check.out"; }
 
 node_config alpha east hsm
 check "a node is made" node_init alpha
 check "it is ready" wait_for 10 node_is_ready alpha
-check_refused "a second init is refused" 1 "in a cluster already" \
+check_refused "a second init is refused" 1 "belongs to a cluster already" \
     "$quadhsm" node init --control "$(socket alpha)" --cluster x --admin y --out "$work/y" --password-file "$so_password"
 check "a partition and its roles are made" partition_make apps
 check_refused "a second partition of that name is refused" 1 "exists" \
@@ -37,7 +37,7 @@ check "a client is enrolled" "$quadhsm" client enroll web --partition apps --out
 check "it lists keys" "$quadhsm" key list --partition apps --pin-file "$pins/co" --config "$work/web/client.yaml"
 check_refused "it is no security officer" 1 "." \
     "$quadhsm" partition create mine --password-file "$so_password" --config "$work/web/client.yaml"
-check "it is revoked" "$quadhsm" client revoke web --password-file "$so_password"
+check "it is revoked" "$quadhsm" client revoke web --yes --password-file "$so_password"
 check_refused "and is refused then" 1 "not enrolled" \
     "$quadhsm" key list --partition apps --pin-file "$pins/co" --config "$work/web/client.yaml"
 

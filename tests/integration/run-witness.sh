@@ -2,7 +2,7 @@
 # A witness holds no key: neither its disk nor its memory has bytes of a known key, which the same
 # search finds in an unlocked node's memory. Ends with "N passed, N failed".
 set -u
-. "${top_srcdir:-../..}/tests/lib/cluster.sh"
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/lib/cluster.sh"
 module=$bin/.libs/libquadhsm-pkcs11.so
 search=$bin/tests/integration/qh-grep-memory
 

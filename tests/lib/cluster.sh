@@ -4,7 +4,7 @@
 # Addresses are 127.A.B.N with A and B from the process id, so that scripts run side by side.
 # shellcheck shell=bash disable=SC2034
 
-bin=$top_builddir
+bin=$(cd "${top_builddir:-.}" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/qh-test.XXXXXX")
 net=127.$((64 + $$ % 160)).$(($$ / 160 % 250))
 so_password=$work/so.password
@@ -103,13 +103,13 @@ node_stop() { # NAME [SIGNAL]
 }
 
 node_status() { "$quadhsm" node status --control "$(socket "$1")" --json; } # NAME
-node_is_ready() { node_status "$1" | grep -q '"readiness": *"ready"'; }
+node_is_ready() { node_status "$1" | grep -q '"state": *"ready"'; }
 node_leads() { node_status "$1" | grep -q '"leading": *true'; }
 
 # The first node of a cluster, with the first client.
-node_init() { # NAME
+node_init() { # NAME [FOLDER]
     node_start "$1" && "$quadhsm" node init --control "$(socket "$1")" --cluster test --admin admin \
-        --out "$work/admin" --password-file "$so_password"
+        --out "$work/${2:-admin}" --password-file "$so_password"
 }
 
 node_join() { # NAME [--witness]

@@ -50,6 +50,15 @@ bool rig_logged(const char *text)
     return found;
 }
 
+#if defined(__SANITIZE_THREAD__)
+/* liburcu is not compiled with ThreadSanitizer. */
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:liburcu\ncalled_from_lib:liburcu-memb.so\n";
+}
+#endif
+
 /* ---- The node. */
 
 static void next_transaction(struct txn_builder *builder)
@@ -88,6 +97,15 @@ static void rig_put(const struct record_key *key, const ProtobufCMessage *messag
     ck_assert_int_eq(record_seal(rig.keyring, key, old.value, message, &value), QH_OK);
     (void)rig_put_plain(key, value);
     hsm_free(value);
+}
+
+static void rig_delete(const struct record_key *key)
+{
+    struct txn_builder builder;
+
+    next_transaction(&builder);
+    txn_build_delete(&builder, record_key_bytes(key));
+    apply(&builder);
 }
 
 void rig_lock(void)
@@ -208,13 +226,52 @@ void rig_revoke(uint8_t id)
 {
     uint8_t client_id[CLIENT_ID_SIZE];
     struct record_key key;
-    struct txn_builder builder;
 
     memset(client_id, id, sizeof client_id);
     key = record_key_client(client_id);
-    next_transaction(&builder);
-    txn_build_delete(&builder, record_key_bytes(&key));
-    apply(&builder);
+    rig_delete(&key);
+}
+
+static Qhrec__Partition *load_partition(struct record_key *ret_key)
+{
+    uint8_t id[PARTITION_ID_SIZE];
+    ProtobufCMessage *message = NULL;
+    enum qh_err err;
+
+    memset(id, RIG_PARTITION, sizeof id);
+    *ret_key = record_key_partition(id);
+    err =
+        record_load(rig.keyring, rig.store, ret_key, &qhrec__partition__descriptor, &message, NULL);
+    ck_assert_int_eq(err, QH_OK);
+    return (Qhrec__Partition *)message;
+}
+
+void rig_raise_epoch(void)
+{
+    struct record_key key;
+    Qhrec__Partition *partition = load_partition(&key);
+
+    partition->roles[0]->epoch++;
+    rig_put(&key, &partition->base);
+    wire_message_free(&partition->base);
+}
+
+void rig_set_pins(void)
+{
+    struct record_key key;
+    Qhrec__Partition *partition = load_partition(&key);
+    Qhrec__RoleAuth **before = partition->roles;
+    Qhrec__RoleAuth po = *before[0], cu = *before[0];
+    Qhrec__RoleAuth *roles[] = {&po, before[0], &cu};
+
+    po.role = HSM_ROLE_PO;
+    cu.role = HSM_ROLE_CU;
+    partition->roles = roles;
+    partition->n_roles = 3;
+    rig_put(&key, &partition->base);
+    partition->roles = before;
+    partition->n_roles = 1;
+    wire_message_free(&partition->base);
 }
 
 ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room)
@@ -229,6 +286,131 @@ ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room)
     ticket.expires_unix_ms = ((uint64_t)time(NULL) + 3600) * 1000;
     ck_assert_int_eq(ticket_seal(rig.keyring, &ticket, room, &size), QH_OK);
     return (ProtobufCBinaryData){size, room};
+}
+
+/* ---- Objects. */
+
+const uint8_t rig_p256[10] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+const uint8_t rig_p384[7] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
+
+static struct bytes seal_object(const struct object *object, const uint8_t *id)
+{
+    uint8_t partition_id[PARTITION_ID_SIZE];
+    const struct directory_partition *partition;
+    struct bytes sealed;
+
+    memset(partition_id, RIG_PARTITION, sizeof partition_id);
+    view_enter();
+    partition = directory_partition(view_directory(rig.node.view), partition_id);
+    ck_assert_ptr_nonnull(partition);
+    ck_assert_int_eq(object_seal(partition->key, hsm_cluster, partition_id, id, 0, object, &sealed),
+                     QH_OK);
+    view_leave();
+    return sealed;
+}
+
+static void put_object(const struct object *object, uint8_t id)
+{
+    uint8_t partition_id[PARTITION_ID_SIZE], object_id[OBJECT_ID_SIZE];
+    struct record_key key;
+    struct bytes sealed;
+
+    memset(partition_id, RIG_PARTITION, sizeof partition_id);
+    memset(object_id, id, sizeof object_id);
+    key = record_key_object(partition_id, object_id);
+    sealed = seal_object(object, object_id);
+    (void)rig_put_plain(&key, sealed);
+    hsm_free(sealed);
+}
+
+void rig_generate(CK_MECHANISM_TYPE mechanism, struct attributes template, struct attributes extra,
+                  uint8_t id)
+{
+    struct mech_params params = {.type = mechanism};
+    struct object *object = NULL, *private = NULL;
+    enum qh_err err = object_generate(&params, template, extra, &object, &private);
+
+    ck_assert_int_eq(err, QH_OK);
+    put_object(private != NULL ? private : object, id);
+    if (private != NULL) {
+        put_object(object, (uint8_t)(id + 1));
+    }
+    object_free(object);
+    object_free(private);
+}
+
+static const uint8_t rig_true[1] = {1};
+
+void rig_generate_ec(const uint8_t *curve, size_t curve_size, uint8_t id)
+{
+    struct attribute public[] = {{CKA_EC_PARAMS, {curve, curve_size}},
+                                 {CKA_TOKEN, {rig_true, 1}},
+                                 {CKA_VERIFY, {rig_true, 1}}};
+    struct attribute private[] = {{CKA_TOKEN, {rig_true, 1}}, {CKA_SIGN, {rig_true, 1}}};
+
+    rig_generate(CKM_EC_KEY_PAIR_GEN, (struct attributes){public, 3},
+                 (struct attributes){private, 2}, id);
+}
+
+static void put_ulong(uint8_t ret_value[8], uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        ret_value[i] = (uint8_t)(number >> (8 * i));
+    }
+}
+
+void rig_generate_rsa(unsigned bits, uint8_t id)
+{
+    uint8_t size[8];
+    struct attribute public[] = {{CKA_MODULUS_BITS, {size, sizeof size}},
+                                 {CKA_TOKEN, {rig_true, 1}},
+                                 {CKA_VERIFY, {rig_true, 1}}};
+    struct attribute private[] = {{CKA_TOKEN, {rig_true, 1}}, {CKA_SIGN, {rig_true, 1}}};
+
+    put_ulong(size, bits);
+    rig_generate(CKM_RSA_PKCS_KEY_PAIR_GEN, (struct attributes){public, 3},
+                 (struct attributes){private, 2}, id);
+}
+
+void rig_generate_aes(unsigned bytes, uint8_t id)
+{
+    uint8_t size[8];
+    struct attribute template[] = {{CKA_VALUE_LEN, {size, sizeof size}},
+                                   {CKA_TOKEN, {rig_true, 1}},
+                                   {CKA_ENCRYPT, {rig_true, 1}},
+                                   {CKA_DECRYPT, {rig_true, 1}}};
+
+    put_ulong(size, bytes);
+    rig_generate(CKM_AES_KEY_GEN, (struct attributes){template, 4}, (struct attributes){NULL, 0},
+                 id);
+}
+
+void rig_session_aes(unsigned bytes, struct bytes *ret_sealed)
+{
+    struct mech_params params = {.type = CKM_AES_KEY_GEN};
+    struct object *object = NULL, *none = NULL;
+    uint8_t size[8];
+    struct attribute template[] = {{CKA_VALUE_LEN, {size, sizeof size}},
+                                   {CKA_ENCRYPT, {rig_true, 1}},
+                                   {CKA_DECRYPT, {rig_true, 1}}};
+
+    put_ulong(size, bytes);
+    ck_assert_int_eq(object_generate(&params, (struct attributes){template, 3},
+                                     (struct attributes){NULL, 0}, &object, &none),
+                     QH_OK);
+    *ret_sealed = seal_object(object, NULL);
+    object_free(object);
+}
+
+void rig_destroy(uint8_t id)
+{
+    uint8_t partition_id[PARTITION_ID_SIZE], object_id[OBJECT_ID_SIZE];
+    struct record_key key;
+
+    memset(partition_id, RIG_PARTITION, sizeof partition_id);
+    memset(object_id, id, sizeof object_id);
+    key = record_key_object(partition_id, object_id);
+    rig_delete(&key);
 }
 
 /* ---- Handlers and the control thread. */
@@ -281,6 +463,48 @@ void rig_release(void)
             request_answer(request, QH_OK, NULL);
         }
     }
+}
+
+static _Atomic int rig_worker_blocked; /* 1: is to be, 2: is */
+
+static void block(struct request *request)
+{
+    atomic_store(&rig_worker_blocked, 2);
+    while (atomic_load(&rig_worker_blocked) == 2) {
+        (void)poll(NULL, 0, 1);
+    }
+    request_answer(request, QH_OK, NULL);
+}
+
+static bool is_blocked(void *data)
+{
+    (void)data;
+    return atomic_load(&rig_worker_blocked) == 2;
+}
+
+struct request *rig_request(void (*deliver)(struct request *request))
+{
+    Quadhsm__Request *message = wire_zalloc(sizeof *message);
+    struct request *request;
+
+    ck_assert_ptr_nonnull(message);
+    quadhsm__request__init(message);
+    request = request_new(&rig.node, REQUEST_FROM_CONTROL, message);
+    ck_assert_ptr_nonnull(request);
+    request->deliver = deliver;
+    return request;
+}
+
+void rig_block_worker(void)
+{
+    atomic_store(&rig_worker_blocked, 1);
+    request_run_on(rig_request(request_free), REQUEST_WORKER, block);
+    ck_assert(rig_until(is_blocked, NULL));
+}
+
+void rig_release_worker(void)
+{
+    atomic_store(&rig_worker_blocked, 0);
 }
 
 bool control_post(struct control *control, struct request *request)

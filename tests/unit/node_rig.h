@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
+#include "hsm/object.h"
 #include "node/handlers.h"
 #include "node/node.h"
 #include "node/service.h"
@@ -47,8 +48,30 @@ void rig_lock(void); /* the view has no keyring */
 void rig_unlock(void);
 uint64_t rig_put_plain(const struct record_key *key, struct bytes value); /* returns the revision */
 
+void rig_raise_epoch(void); /* as a change of co's PIN does */
+void rig_set_pins(void);    /* po and cu get one too: tickets for them hold */
+
+/* Keep one worker busy from now until rig_release_worker(). */
+void rig_block_worker(void);
+void rig_release_worker(void);
+
 /* A ticket of "app" for @role in the partition 7. */
 ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room);
+
+/* Make a key and keep its halves as objects of the partition 7, whose ids are @id and @id + 1 all
+ * over; a secret key is one object. @extra: attributes more, of the private or secret key. */
+void rig_generate(CK_MECHANISM_TYPE mechanism, struct attributes template, struct attributes extra,
+                  uint8_t id);
+void rig_generate_ec(const uint8_t *curve, size_t curve_size, uint8_t id);
+void rig_generate_rsa(unsigned bits, uint8_t id);
+void rig_generate_aes(unsigned bytes, uint8_t id);
+/* The same as a session object: sealed for the client. Owns: free(ret_sealed->base). */
+void rig_session_aes(unsigned bytes, struct bytes *ret_sealed);
+void rig_destroy(uint8_t id);
+extern const uint8_t rig_p256[10], rig_p384[7];
+
+/* A request without an operation and a connection. */
+struct request *rig_request(void (*deliver)(struct request *request));
 
 /* Requests that handle_slots() holds until they are released, and those that control_wait() was
  * called with. */

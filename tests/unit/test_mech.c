@@ -161,15 +161,169 @@ START_TEST(flags_come_in_pairs)
 }
 END_TEST
 
+/* Every mechanism with every key: it works if and only if the table says so. */
+START_TEST(what_does_not_fit_is_refused_by_name)
+{
+    static const uint8_t value[32] = {9, 8, 7};
+    struct key *keys[10];
+    unsigned count;
+    const struct mech_info *table = mech_table(&count);
+
+    make_pairs();
+    keys[0] = rsa.private_key;
+    keys[1] = rsa.public_key;
+    keys[2] = p256.private_key;
+    keys[3] = p256.public_key;
+    keys[4] = ed25519.private_key;
+    keys[5] = ed25519.public_key;
+    keys[6] = secret_key(CKK_AES, whole(value, 32));
+    keys[7] = secret_key(CKK_GENERIC_SECRET, whole(value, 32));
+    for (unsigned i = 0; i < count * 8; i++) {
+        const struct mech_info *info = &table[i / 8];
+        struct key *key = keys[i % 8];
+        bool fits = info->key_type == key_type(key), public = key_class(key) == CKO_PUBLIC_KEY;
+        enum qh_err sign, verify, encrypt, decrypt;
+        struct mech_params params;
+        uint8_t out[FIXTURE_ROOM];
+        size_t size;
+
+        fill_params(info, &params);
+        sign = (info->flags & CKF_SIGN) == 0 ? QH_EMECHANISM : fits ? QH_EROOM : QH_EKEYTYPE;
+        verify = sign == QH_EROOM ? QH_ESIGNATURESIZE : sign;
+        encrypt = (info->flags & CKF_ENCRYPT) == 0 ? QH_EMECHANISM : fits ? QH_EROOM : QH_EKEYTYPE;
+        decrypt = encrypt == QH_EROOM ? QH_ECIPHERTEXTSIZE : encrypt;
+        ck_assert_uint_eq(mech_signature_size(key, &params) > 0, sign == QH_EROOM && !public);
+        ck_assert_uint_eq(mech_output_size(key, &params, 32) > 0, encrypt == QH_EROOM);
+        ck_assert_int_eq(mech_sign(key, &params, whole(value, 32), out, 1, &size),
+                         sign == QH_EROOM && public ? QH_EKEYTYPE : sign);
+        ck_assert_int_eq(mech_verify(key, &params, whole(value, 32), whole(out, 1)), verify);
+        ck_assert_int_eq(mech_encrypt(key, &params, whole(value, 32), out, 1, &size), encrypt);
+        if (info->type != CKM_AES_CTR || decrypt != QH_ECIPHERTEXTSIZE) {
+            ck_assert_int_eq(mech_decrypt(key, &params, whole(value, 1), out, 0, &size),
+                             decrypt == QH_ECIPHERTEXTSIZE && public ? QH_EKEYTYPE : decrypt);
+        }
+    }
+    key_free(keys[6]);
+    key_free(keys[7]);
+    free_pairs();
+}
+END_TEST
+
+START_TEST(a_mechanism_that_does_not_exist_is_refused)
+{
+    struct key *key = secret_key(CKK_AES, hex("00000000000000000000000000000000"));
+    struct mech_params params = {.type = CKM_VENDOR_DEFINED};
+    uint8_t out[16] = {0};
+    size_t size;
+
+    ck_assert_int_eq(mech_sign(key, &params, whole(out, 16), out, 16, &size), QH_EMECHANISM);
+    ck_assert_int_eq(mech_verify(key, &params, whole(out, 16), whole(out, 16)), QH_EMECHANISM);
+    ck_assert_int_eq(mech_encrypt(key, &params, whole(out, 16), out, 16, &size), QH_EMECHANISM);
+    ck_assert_int_eq(mech_decrypt(key, &params, whole(out, 16), out, 16, &size), QH_EMECHANISM);
+    ck_assert_uint_eq(mech_signature_size(key, &params), 0);
+    ck_assert_uint_eq(mech_output_size(key, &params, 16), 0);
+    key_free(key);
+}
+END_TEST
+
+/* OpenSSL's allocations, of which the one that @left_until_failure counts down to fails. */
+static long left_until_failure = -1;
+
+static bool fails_now(void)
+{
+    return left_until_failure >= 0 && left_until_failure-- == 0;
+}
+
+static void *failing_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return fails_now() ? NULL : malloc(size);
+}
+
+static void *failing_realloc(void *old, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return fails_now() ? NULL : realloc(old, size);
+}
+
+static void plain_free(void *old, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(old);
+}
+
+/* Open, sign, verify, once from the beginning. True if everything worked. OpenSSL keeps silent
+ * about some of its allocations, so verifying may say that the signature is wrong; never the
+ * reverse. */
+static bool sign_with_failures(const struct pair *pair, const struct mech_params *params)
+{
+    static const uint8_t data[32] = {1};
+    struct key *key = NULL;
+    uint8_t out[FIXTURE_ROOM];
+    size_t size;
+    enum qh_err verified = QH_OK, err = key_open(CKO_PRIVATE_KEY, key_type(pair->private_key),
+                                                 view(pair->material), &key);
+
+    if (err == QH_OK) {
+        err = mech_sign(key, params, whole(data, 32), out, sizeof out, &size);
+    }
+    if (err == QH_OK) {
+        verified = mech_verify(key, params, whole(data, 32), whole(out, size));
+    }
+    left_until_failure = -1;
+    ck_assert_msg(err == QH_OK || err == QH_ENOMEM || err == QH_ESYSTEM, "%s", err_name(err));
+    ck_assert_msg(verified == QH_OK || verified == QH_ENOMEM || verified == QH_ESYSTEM ||
+                      verified == QH_ESIGNATURE,
+                  "%s", err_name(verified));
+    if (key != NULL) { /* it is as good as before */
+        assert_ok(mech_sign(key, params, whole(data, 32), out, sizeof out, &size));
+        assert_ok(mech_verify(key, params, whole(data, 32), whole(out, size)));
+        key_free(key);
+    }
+    return err == QH_OK && verified == QH_OK;
+}
+
+START_TEST(memory_that_runs_out_is_an_error_and_the_key_survives)
+{
+    static const CK_MECHANISM_TYPE types[] = {CKM_SHA256_RSA_PKCS_PSS, CKM_ECDSA_SHA384, CKM_EDDSA};
+    const struct pair *const pairs[] = {&rsa, &p256, &ed25519};
+
+    make_pairs();
+    for (size_t i = 0; i < 3; i++) {
+        struct mech_params params = {
+            .type = types[i], .hash = CKM_SHA256, .mgf = CKG_MGF1_SHA256, .salt_size = 32};
+        long failed = 0, in_a_row = 0;
+
+        ck_assert(sign_with_failures(pairs[i], &params));
+        for (long n = 0; in_a_row < 20; n++) { /* some failures do no harm */
+            left_until_failure = n;
+            in_a_row = sign_with_failures(pairs[i], &params) ? in_a_row + 1 : 0;
+            failed = n + 1 - in_a_row;
+        }
+        ck_assert_int_gt(failed, 10);
+    }
+    free_pairs();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mech");
     TCase *tests = tcase_create("mech");
 
+    if (CRYPTO_set_mem_functions(failing_malloc, failing_realloc, plain_free) != 1) {
+        return EXIT_FAILURE; /* OpenSSL has been in use already */
+    }
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_mechanism_of_the_table_works_there_and_back);
     tcase_add_test(tests, the_table_is_sorted_and_each_entry_is_found);
     tcase_add_test(tests, flags_come_in_pairs);
+    tcase_add_test(tests, what_does_not_fit_is_refused_by_name);
+    tcase_add_test(tests, a_mechanism_that_does_not_exist_is_refused);
+    tcase_add_test(tests, memory_that_runs_out_is_an_error_and_the_key_survives);
     suite_add_tcase(suite, tests);
     return test_main(suite);
 }

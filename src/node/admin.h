@@ -1,0 +1,13 @@
+/* What the security officer's changes share. Thread: control. */
+#ifndef QH_NODE_ADMIN_H
+#define QH_NODE_ADMIN_H
+
+#include "hsm/logins.h"
+#include "node/change.h"
+
+/* Of changes that look at names, one at a time happens: this writes c/settings as it is.
+ * Errors: those of loading and sealing. */
+QH_RESULT admin_touch_names(const struct keyring *keyring, const struct store *store,
+                            struct change_list *list);
+
+#endif

@@ -1,0 +1,40 @@
+/* The client library's functions on a cluster inside the test program: real objects and real
+ * cryptography, no network. It counts what would have been asked of a node, and fails on demand. */
+#ifndef QH_TESTS_UNIT_POCKET_CLUSTER_H
+#define QH_TESTS_UNIT_POCKET_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/quadhsm.h"
+
+#define POCKET_CO_PIN "co-pin"
+#define POCKET_PO_PIN "po-password"
+
+/* Calls so far that would have been sent. */
+unsigned pocket_calls(void);
+/* The next @count calls fail with @error before anything is done; 0 ends that. */
+void pocket_fail(int error, unsigned count);
+
+/* One named "alpha" is there from the beginning. */
+void pocket_add_partition(const char *name, const uint8_t id[QUADHSM_PARTITION_ID_SIZE]);
+/* The first one goes. */
+void pocket_remove_partition(void);
+/* For flags of the token. */
+void pocket_set_tries(unsigned left, unsigned tries);
+
+/* As another client would: all token objects of the first partition. */
+void pocket_destroy_all(void);
+unsigned pocket_object_count(void);
+/* Somebody changed the PIN of @role's login: it ends. */
+void pocket_end_tickets(void);
+/* Has somebody been logged in by quadhsm_login_context()? Then no more. */
+bool pocket_context(void);
+
+unsigned pocket_handles_open(void);
+bool pocket_threads_forbidden(void);
+/* The mechanism of the last sign, verify, encrypt or decrypt, and how much data came with it. */
+uint64_t pocket_last_mechanism(void);
+size_t pocket_last_size(void);
+
+#endif

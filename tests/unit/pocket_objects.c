@@ -1,0 +1,481 @@
+/* The pocket cluster's objects: made, found, changed and used. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "tests/unit/pocket_private.h"
+
+static uint64_t revision;
+
+/* ---- pocket_objects ---- */
+
+struct outside {
+    struct quadhsm_object object; /* first */
+    struct quadhsm_attribute list[64];
+};
+
+void quadhsm_object_free(struct quadhsm_object *object)
+{
+    struct outside *outside = (struct outside *)object;
+
+    if (object == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < object->attribute_count; i++) {
+        void *value;
+
+        memcpy(&value, &outside->list[i].value, sizeof value);
+        free(value);
+    }
+    if (object->session_size > 0) {
+        void *session;
+
+        memcpy(&session, &object->session, sizeof session);
+        free(session);
+    }
+    free(outside);
+}
+
+void quadhsm_objects_free(struct quadhsm_object **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        quadhsm_object_free(list[i]);
+    }
+    free(list);
+}
+
+const struct quadhsm_attribute *quadhsm_object_attribute(const struct quadhsm_object *object,
+                                                         uint64_t type)
+{
+    for (size_t i = 0; i < object->attribute_count; i++) {
+        if (object->attributes[i].type == type) {
+            return &object->attributes[i];
+        }
+    }
+    return NULL;
+}
+
+static void *copy_of(const void *base, size_t size)
+{
+    void *copy = malloc(size + 1);
+
+    QH_ASSERT(copy != NULL);
+    if (size > 0) {
+        memcpy(copy, base, size);
+    }
+    return copy;
+}
+
+static enum qh_err add_attribute(void *data, CK_ATTRIBUTE_TYPE type, struct bytes value)
+{
+    struct outside *outside = data;
+    struct quadhsm_attribute *attribute = &outside->list[outside->object.attribute_count++];
+
+    attribute->type = type;
+    attribute->value = copy_of(value.base, value.size);
+    attribute->size = value.size;
+    return QH_OK;
+}
+
+static struct quadhsm_object *show(const struct stored *stored)
+{
+    struct outside *outside = calloc(1, sizeof *outside);
+    uint64_t index = (uint64_t)(stored - pocket_objects);
+
+    QH_ASSERT(outside != NULL);
+    outside->object.attributes = outside->list;
+    outside->object.revision = stored->revision;
+    if (stored->object->token) {
+        memcpy(outside->object.id, stored->id, sizeof stored->id);
+    } else {
+        outside->object.session = copy_of(&index, sizeof index);
+        outside->object.session_size = sizeof index;
+    }
+    QH_ASSERT(object_read(stored->object, add_attribute, outside) == QH_OK);
+    return &outside->object;
+}
+
+/* Own @object. */
+static struct stored *store(const struct quadhsm_token *token, struct object *object)
+{
+    struct stored *stored = &pocket_objects[pocket_objects_used++];
+
+    QH_ASSERT(pocket_objects_used <= POCKET_OBJECTS);
+    stored->object = object;
+    stored->revision = ++revision;
+    memcpy(stored->partition, token->partition, sizeof stored->partition);
+    randombytes_buf(stored->id, sizeof stored->id);
+    return stored;
+}
+
+static struct stored *stored_of(const struct quadhsm_object *object)
+{
+    uint64_t index;
+
+    if (object->session_size > 0) {
+        memcpy(&index, object->session, sizeof index);
+        return &pocket_objects[index];
+    }
+    for (size_t i = 0; i < pocket_objects_used; i++) {
+        if (pocket_objects[i].object != NULL &&
+            memcmp(pocket_objects[i].id, object->id, sizeof object->id) == 0) {
+            return &pocket_objects[i];
+        }
+    }
+    return NULL;
+}
+
+struct inside {
+    struct attribute list[64];
+    struct attributes template;
+};
+
+static struct attributes inside_of(const struct quadhsm_attribute *attributes, size_t count,
+                                   struct inside *inside)
+{
+    QH_ASSERT(count <= 64);
+    for (size_t i = 0; i < count; i++) {
+        inside->list[i].type = attributes[i].type;
+        inside->list[i].value.base = attributes[i].value;
+        inside->list[i].value.size = attributes[i].size;
+    }
+    inside->template.list = inside->list;
+    inside->template.count = (unsigned)count;
+    return inside->template;
+}
+
+int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                 size_t count, size_t limit, struct quadhsm_object ***ret_list, size_t *ret_count)
+{
+    struct quadhsm_object **list;
+    struct inside inside;
+    struct attributes template = inside_of(attributes, count, &inside);
+    size_t found = 0;
+    int error = pocket_enter_token(token);
+
+    (void)limit;
+    if (error != QUADHSM_OK) {
+        return pocket_leave(error);
+    }
+    list = calloc(pocket_objects_used + 1, sizeof *list);
+    QH_ASSERT(list != NULL);
+    for (size_t i = 0; i < pocket_objects_used; i++) {
+        const struct object *object = pocket_objects[i].object;
+
+        if (object != NULL && object->token && (!object->is_private || pocket_is_user(token)) &&
+            memcmp(pocket_objects[i].partition, token->partition, sizeof token->partition) == 0 &&
+            object_matches(object, template)) {
+            list[found++] = show(&pocket_objects[i]);
+        }
+    }
+    *ret_list = list;
+    *ret_count = found;
+    return pocket_leave(QUADHSM_OK);
+}
+
+int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE],
+                 struct quadhsm_object **ret_object)
+{
+    struct quadhsm_object wanted = {.session_size = 0};
+    const struct stored *stored = NULL;
+    int error = pocket_enter_token(token);
+
+    memcpy(wanted.id, id, sizeof wanted.id);
+    if (error == QUADHSM_OK) {
+        stored = stored_of(&wanted);
+        error = stored != NULL ? QUADHSM_OK : QUADHSM_ENOTFOUND;
+    }
+    if (error == QUADHSM_OK) {
+        *ret_object = show(stored);
+    }
+    return pocket_leave(error);
+}
+
+/* Own @object; what a change answers with. */
+static int made(struct quadhsm_token *token, int error, struct object *object,
+                struct quadhsm_object **ret_object)
+{
+    if (error == QUADHSM_OK && object->is_private && !pocket_is_user(token)) {
+        error = QUADHSM_ENOLOGIN;
+        object_free(object);
+    }
+    if (error == QUADHSM_OK) {
+        *ret_object = show(store(token, object));
+    }
+    return pocket_leave(error);
+}
+
+int quadhsm_create(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                   size_t count, struct quadhsm_object **ret_object)
+{
+    struct object *object = NULL;
+    struct inside inside;
+    int error = pocket_enter_token(token);
+
+    if (error == QUADHSM_OK) {
+        error = (int)object_create(inside_of(attributes, count, &inside), &object);
+    }
+    return made(token, error, object, ret_object);
+}
+
+static struct mech_params params_of(const struct quadhsm_mechanism *mechanism)
+{
+    struct mech_params params = {.type = mechanism->type,
+                                 .hash = mechanism->hash,
+                                 .mgf = mechanism->mgf,
+                                 .salt_size = mechanism->salt_size,
+                                 .iv = {mechanism->iv, mechanism->iv_size},
+                                 .aad = {mechanism->aad, mechanism->aad_size},
+                                 .label = {mechanism->label, mechanism->label_size},
+                                 .tag_bits = mechanism->tag_bits};
+
+    return params;
+}
+
+int quadhsm_generate(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
+                     const struct quadhsm_attribute *attributes, size_t count,
+                     struct quadhsm_object **ret_object)
+{
+    struct mech_params params = params_of(mechanism);
+    struct attributes none = {NULL, 0};
+    struct object *object = NULL;
+    struct inside inside;
+    int error = pocket_enter_token(token);
+
+    if (error == QUADHSM_OK) {
+        error = (int)object_generate(&params, inside_of(attributes, count, &inside), none, &object,
+                                     NULL);
+    }
+    return made(token, error, object, ret_object);
+}
+
+int quadhsm_generate_pair(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
+                          const struct quadhsm_attribute *public_attributes, size_t public_count,
+                          const struct quadhsm_attribute *private_attributes, size_t private_count,
+                          struct quadhsm_object **ret_public, struct quadhsm_object **ret_private)
+{
+    struct mech_params params = params_of(mechanism);
+    struct object *public = NULL;
+    struct object *private = NULL;
+    struct inside inside[2];
+    int error = pocket_enter_token(token);
+
+    if (error == QUADHSM_OK && !pocket_is_user(token)) {
+        error = QUADHSM_ENOLOGIN;
+    }
+    if (error == QUADHSM_OK) {
+        error = (int)object_generate(&params, inside_of(public_attributes, public_count, inside),
+                                     inside_of(private_attributes, private_count, inside + 1),
+                                     &public, &private);
+    }
+    if (error == QUADHSM_OK) {
+        *ret_public = show(store(token, public));
+        *ret_private = show(store(token, private));
+    }
+    return pocket_leave(error);
+}
+
+int quadhsm_set_attributes(struct quadhsm_token *token, const struct quadhsm_object *object,
+                           const struct quadhsm_attribute *attributes, size_t count,
+                           struct quadhsm_object **ret_object)
+{
+    struct object *changed = NULL;
+    struct stored *stored = NULL;
+    struct inside inside;
+    int error = pocket_enter_token(token);
+
+    if (error == QUADHSM_OK) {
+        stored = stored_of(object);
+        error = stored != NULL ? (int)object_change(stored->object,
+                                                    inside_of(attributes, count, &inside), &changed)
+                               : QUADHSM_ENOTFOUND;
+    }
+    if (error == QUADHSM_OK) {
+        object_free(stored->object);
+        stored->object = changed;
+        stored->revision = ++revision;
+        *ret_object = show(stored);
+    }
+    return pocket_leave(error);
+}
+
+int quadhsm_copy(struct quadhsm_token *token, const struct quadhsm_object *object,
+                 const struct quadhsm_attribute *attributes, size_t count,
+                 struct quadhsm_object **ret_object)
+{
+    struct object *copy = NULL;
+    const struct stored *stored = NULL;
+    struct inside inside;
+    int error = pocket_enter_token(token);
+
+    if (error == QUADHSM_OK) {
+        stored = stored_of(object);
+        error = stored != NULL
+                    ? (int)object_copy(stored->object, inside_of(attributes, count, &inside), &copy)
+                    : QUADHSM_ENOTFOUND;
+    }
+    return made(token, error, copy, ret_object);
+}
+
+int quadhsm_destroy(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE])
+{
+    struct quadhsm_object wanted = {.session_size = 0};
+    struct stored *stored = NULL;
+    int error = pocket_enter_token(token);
+
+    memcpy(wanted.id, id, sizeof wanted.id);
+    if (error == QUADHSM_OK) {
+        stored = stored_of(&wanted);
+        error = stored != NULL ? QUADHSM_OK : QUADHSM_ENOTFOUND;
+    }
+    if (error == QUADHSM_OK) {
+        object_free(stored->object);
+        stored->object = NULL;
+    }
+    return pocket_leave(error);
+}
+
+/* ---- use ---- */
+
+struct use {
+    enum object_use kind;
+    struct quadhsm_token *token;
+    const struct quadhsm_object *object;
+    struct mech_params params;
+    struct bytes data, signature;
+    void *out;
+    size_t room;
+    size_t *ret_size;
+};
+
+static int run_into(const struct use *use, struct key *key, uint8_t *out, size_t room,
+                    size_t *ret_size)
+{
+    switch (use->kind) {
+    case OBJECT_SIGN:
+        return (int)mech_sign(key, &use->params, use->data, out, room, ret_size);
+    case OBJECT_VERIFY:
+        return (int)mech_verify(key, &use->params, use->data, use->signature);
+    case OBJECT_ENCRYPT:
+        return (int)mech_encrypt(key, &use->params, use->data, out, room, ret_size);
+    case OBJECT_DECRYPT:
+        break;
+    }
+    return (int)mech_decrypt(key, &use->params, use->data, out, room, ret_size);
+}
+
+/* Through a buffer that is always large enough, so that what is needed can be told. */
+static int run(const struct use *use, struct key *key)
+{
+    size_t room = use->data.size + 2048;
+    uint8_t *out = malloc(room);
+    size_t size = 0;
+    int error;
+
+    QH_ASSERT(out != NULL);
+    error = run_into(use, key, out, room, &size);
+    if (error == QUADHSM_OK && use->ret_size != NULL) {
+        *use->ret_size = size;
+        error = size > use->room ? QUADHSM_EROOM : QUADHSM_OK;
+    }
+    if (error == QUADHSM_OK && size > 0) {
+        memcpy(use->out, out, size);
+    }
+    free(out);
+    return error;
+}
+
+static int may_use(const struct use *use, const struct stored *stored)
+{
+    if (stored == NULL || stored->object == NULL) {
+        return QUADHSM_ENOTFOUND;
+    }
+    if (stored->object->is_private && !pocket_is_user(use->token)) {
+        return QUADHSM_ENOLOGIN;
+    }
+    if (object_flag(stored->object, CKA_ALWAYS_AUTHENTICATE) && !pocket_context()) {
+        return QUADHSM_ENOLOGIN;
+    }
+    return (int)object_may(stored->object, use->kind, &use->params);
+}
+
+static int use_key(const struct use *use)
+{
+    const struct stored *stored = NULL;
+    struct key *key = NULL;
+    int error = pocket_enter_token(use->token);
+
+    pocket_mechanism = use->params.type;
+    pocket_size = use->data.size;
+    if (error == QUADHSM_OK) {
+        stored = stored_of(use->object);
+        error = may_use(use, stored);
+    }
+    if (error == QUADHSM_OK) {
+        struct bytes material = {secret_view(stored->object->material),
+                                 secret_size(stored->object->material)};
+
+        error =
+            (int)key_open(stored->object->object_class, stored->object->key_type, material, &key);
+    }
+    if (error == QUADHSM_OK) {
+        error = run(use, key);
+        key_free(key);
+    }
+    return pocket_leave(error);
+}
+
+int quadhsm_sign(struct quadhsm_token *token, const struct quadhsm_object *key,
+                 const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
+                 void *signature, size_t room, size_t *ret_size)
+{
+    return use_key(&(struct use){.kind = OBJECT_SIGN,
+                                 .token = token,
+                                 .object = key,
+                                 .params = params_of(mechanism),
+                                 .data = {data, data_size},
+                                 .out = signature,
+                                 .room = room,
+                                 .ret_size = ret_size});
+}
+
+int quadhsm_verify(struct quadhsm_token *token, const struct quadhsm_object *key,
+                   const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
+                   const void *signature, size_t signature_size)
+{
+    return use_key(&(struct use){.kind = OBJECT_VERIFY,
+                                 .token = token,
+                                 .object = key,
+                                 .params = params_of(mechanism),
+                                 .data = {data, data_size},
+                                 .signature = {signature, signature_size}});
+}
+
+int quadhsm_encrypt(struct quadhsm_token *token, const struct quadhsm_object *key,
+                    const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
+                    void *out, size_t room, size_t *ret_size)
+{
+    return use_key(&(struct use){.kind = OBJECT_ENCRYPT,
+                                 .token = token,
+                                 .object = key,
+                                 .params = params_of(mechanism),
+                                 .data = {data, data_size},
+                                 .out = out,
+                                 .room = room,
+                                 .ret_size = ret_size});
+}
+
+int quadhsm_decrypt(struct quadhsm_token *token, const struct quadhsm_object *key,
+                    const struct quadhsm_mechanism *mechanism, const void *data, size_t data_size,
+                    void *out, size_t room, size_t *ret_size)
+{
+    return use_key(&(struct use){.kind = OBJECT_DECRYPT,
+                                 .token = token,
+                                 .object = key,
+                                 .params = params_of(mechanism),
+                                 .data = {data, data_size},
+                                 .out = out,
+                                 .room = room,
+                                 .ret_size = ret_size});
+}

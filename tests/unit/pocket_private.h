@@ -1,0 +1,37 @@
+/* What the files of the pocket cluster share. */
+#ifndef QH_TESTS_UNIT_POCKET_PRIVATE_H
+#define QH_TESTS_UNIT_POCKET_PRIVATE_H
+
+#include "base/assert.h"
+#include "hsm/object.h"
+#include "tests/unit/pocket_cluster.h"
+
+#define POCKET_OBJECTS 16384u
+
+struct quadhsm_token {
+    uint8_t partition[QUADHSM_PARTITION_ID_SIZE];
+    enum quadhsm_role role;
+    bool ended;
+};
+
+struct stored {
+    struct object *object; /* NULL: destroyed */
+    uint8_t partition[QUADHSM_PARTITION_ID_SIZE];
+    uint8_t id[QUADHSM_OBJECT_ID_SIZE];
+    uint64_t revision;
+};
+
+/* Under the lock. */
+extern struct stored pocket_objects[POCKET_OBJECTS];
+extern size_t pocket_objects_used;
+extern uint64_t pocket_mechanism;
+extern size_t pocket_size;
+
+/* A call: it may be made to fail. Takes the lock, however it goes. */
+int pocket_enter(void);
+int pocket_enter_token(const struct quadhsm_token *token);
+/* Gives @error. */
+int pocket_leave(int error);
+bool pocket_is_user(const struct quadhsm_token *token);
+
+#endif

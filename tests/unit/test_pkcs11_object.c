@@ -1,0 +1,410 @@
+/* The module from outside: finding, reading, changing, making and destroying objects. */
+#include <unistd.h>
+
+#include "tests/unit/pkcs11_fixture.h"
+
+/* How many there are with @list; the first goes to *ret_first. */
+static CK_ULONG find(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *list, CK_ULONG count,
+                     CK_OBJECT_HANDLE *ret_first)
+{
+    CK_OBJECT_HANDLE found[64];
+    CK_ULONG total = 0;
+    CK_ULONG part = 0;
+
+    OK(C_FindObjectsInit(handle, list, count));
+    do {
+        /* In pieces, as clients do. */
+        ck_assert_uint_lt(total + 3, 64);
+        OK(C_FindObjects(handle, found + total, 3, &part));
+        total += part;
+    } while (part > 0);
+    OK(C_FindObjectsFinal(handle));
+    if (total > 0 && ret_first != NULL) {
+        *ret_first = found[0];
+    }
+    return total;
+}
+
+static CK_OBJECT_HANDLE make_data(CK_BBOOL token, CK_BBOOL private, const char *label)
+{
+    CK_OBJECT_CLASS object_class = CKO_DATA;
+    CK_BYTE name[32];
+    CK_BYTE value[] = {1, 2, 3};
+    CK_ATTRIBUTE list[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_TOKEN, &token, 1},
+                           {CKA_PRIVATE, &private, 1},
+                           {CKA_LABEL, name, strlen(label)},
+                           {CKA_VALUE, value, sizeof value}};
+    CK_OBJECT_HANDLE object = 0;
+
+    memcpy(name, label, strlen(label));
+    OK(C_CreateObject(session, list, 5, &object));
+    ck_assert_uint_ne(object, 0);
+    return object;
+}
+
+static CK_RV get_label(CK_OBJECT_HANDLE object, char *ret_label, CK_ULONG room)
+{
+    CK_ATTRIBUTE attribute = {CKA_LABEL, ret_label, room - 1};
+    CK_RV rv = C_GetAttributeValue(session, object, &attribute, 1);
+
+    if (rv == CKR_OK) {
+        ret_label[attribute.ulValueLen] = '\0';
+    }
+    return rv;
+}
+
+static CK_RV set_label(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, const char *label)
+{
+    CK_BYTE name[32];
+    CK_ATTRIBUTE attribute = {CKA_LABEL, name, strlen(label)};
+
+    memcpy(name, label, strlen(label));
+    return C_SetAttributeValue(handle, object, &attribute, 1);
+}
+
+/* ---- finding ---- */
+
+START_TEST(an_empty_template_finds_everything_in_the_order_it_was_made)
+{
+    CK_OBJECT_HANDLE first = 0;
+    struct key_pair pair;
+
+    fixture_log_in();
+    ck_assert_uint_eq(find(session, NULL, 0, NULL), 0);
+    pair = make_ec(CK_TRUE, "key");
+    make_data(CK_TRUE, CK_FALSE, "data");
+    make_data(CK_FALSE, CK_FALSE, "session");
+    ck_assert_uint_eq(find(session, NULL, 0, &first), 4);
+    ck_assert_uint_eq(first, pair.public);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(objects_are_found_by_class_and_label_and_keep_their_handles)
+{
+    CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
+    CK_BYTE label[] = "two";
+    CK_ATTRIBUTE list[] = {{CKA_CLASS, &object_class, sizeof object_class}, {CKA_LABEL, label, 3}};
+    CK_OBJECT_HANDLE found = 0;
+    struct key_pair pair;
+
+    fixture_log_in();
+    make_ec(CK_TRUE, "one");
+    pair = make_ec(CK_TRUE, "two");
+    ck_assert_uint_eq(find(session, list, 2, &found), 1);
+    ck_assert_uint_eq(found, pair.private);
+    ck_assert_uint_eq(find(open_session(0), list, 2, &found), 1);
+    ck_assert_uint_eq(found, pair.private);
+    label[0] = 'T';
+    ck_assert_uint_eq(find(session, list, 2, NULL), 0);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(duplicate_labels_are_legal)
+{
+    CK_BYTE label[] = "same";
+    CK_ATTRIBUTE attribute = {CKA_LABEL, label, 4};
+
+    fixture_log_in();
+    make_data(CK_TRUE, CK_FALSE, "same");
+    make_data(CK_TRUE, CK_FALSE, "same");
+    ck_assert_uint_eq(find(session, &attribute, 1, NULL), 2);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(session_objects_alone_are_found_without_a_node)
+{
+    CK_BBOOL token = CK_FALSE;
+    CK_ATTRIBUTE attribute = {CKA_TOKEN, &token, 1};
+    CK_OBJECT_HANDLE found = 0;
+    CK_OBJECT_HANDLE object;
+    unsigned calls;
+
+    fixture_log_in();
+    make_data(CK_TRUE, CK_FALSE, "token");
+    object = make_data(CK_FALSE, CK_FALSE, "session");
+    calls = pocket_calls();
+    ck_assert_uint_eq(find(open_session(0), &attribute, 1, &found), 1);
+    ck_assert_uint_eq(found, object);
+    ck_assert_uint_eq(pocket_calls(), calls);
+    token = CK_TRUE;
+    ck_assert_uint_eq(find(session, &attribute, 1, &found), 1);
+    ck_assert_uint_ne(found, object);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_search_is_begun_once_and_ended_once)
+{
+    CK_OBJECT_HANDLE found;
+    CK_ULONG count;
+
+    fixture_log_in();
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_FindObjects(session, &found, 1, &count));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_FindObjectsFinal(session));
+    OK(C_FindObjectsInit(session, NULL, 0));
+    GIVES(CKR_OPERATION_ACTIVE, C_FindObjectsInit(session, NULL, 0));
+    GIVES(CKR_ARGUMENTS_BAD, C_FindObjects(session, NULL, 1, &count));
+    GIVES(CKR_ARGUMENTS_BAD, C_FindObjects(session, &found, 1, NULL));
+    OK(C_FindObjects(session, &found, 1, &count));
+    OK(C_SessionCancel(session, CKF_FIND_OBJECTS));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_FindObjectsFinal(session));
+    pocket_fail(QUADHSM_ECONN, 1);
+    GIVES(CKR_DEVICE_ERROR, C_FindObjectsInit(session, NULL, 0));
+    OK(C_FindObjectsInit(session, NULL, 0));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(private_objects_are_not_seen_after_a_logout)
+{
+    CK_OBJECT_HANDLE private_token;
+    CK_OBJECT_HANDLE private_session;
+    CK_OBJECT_HANDLE public_token;
+    char label[32];
+
+    fixture_log_in();
+    private_token = make_data(CK_TRUE, CK_TRUE, "a");
+    private_session = make_data(CK_FALSE, CK_TRUE, "b");
+    public_token = make_data(CK_TRUE, CK_FALSE, "c");
+    OK(C_Logout(session));
+    ck_assert_uint_eq(find(session, NULL, 0, NULL), 1);
+    GIVES(CKR_OBJECT_HANDLE_INVALID, get_label(private_token, label, sizeof label));
+    GIVES(CKR_OBJECT_HANDLE_INVALID, get_label(private_session, label, sizeof label));
+    OK(get_label(public_token, label, sizeof label));
+    OK(log_in(session, CKU_USER, POCKET_CO_PIN));
+    ck_assert_uint_eq(find(session, NULL, 0, NULL), 2);
+    fixture_stop();
+}
+END_TEST
+
+/* ---- reading and changing ---- */
+
+START_TEST(attributes_are_read_from_what_is_known_and_again_when_it_is_old)
+{
+    CK_OBJECT_HANDLE object;
+    char label[32];
+    unsigned calls;
+
+    fixture_log_in();
+    object = make_data(CK_TRUE, CK_FALSE, "label");
+    calls = pocket_calls();
+    OK(get_label(object, label, sizeof label));
+    ck_assert_str_eq(label, "label");
+    ck_assert_uint_eq(pocket_calls(), calls);
+    usleep(3100 * 1000);
+    OK(get_label(object, label, sizeof label));
+    ck_assert_uint_eq(pocket_calls(), calls + 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_changed_attribute_is_read_back_at_once)
+{
+    CK_OBJECT_HANDLE object;
+    CK_BBOOL token = CK_FALSE;
+    CK_ATTRIBUTE fixed = {CKA_TOKEN, &token, 1};
+    char label[32];
+
+    fixture_log_in();
+    object = make_data(CK_TRUE, CK_FALSE, "old");
+    OK(set_label(session, object, "new"));
+    OK(get_label(object, label, sizeof label));
+    ck_assert_str_eq(label, "new");
+    GIVES(CKR_ATTRIBUTE_READ_ONLY, C_SetAttributeValue(session, object, &fixed, 1));
+    GIVES(CKR_SESSION_READ_ONLY, set_label(open_session(0), object, "newer"));
+    object = make_data(CK_FALSE, CK_FALSE, "old");
+    OK(set_label(session, object, "new"));
+    OK(get_label(object, label, sizeof label));
+    ck_assert_str_eq(label, "new");
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(without_a_majority_nothing_changes_and_everything_is_still_read)
+{
+    CK_OBJECT_HANDLE object;
+    char label[32];
+
+    fixture_log_in();
+    object = make_data(CK_TRUE, CK_FALSE, "old");
+    pocket_fail(QUADHSM_ENOQUORUM, 1);
+    GIVES(CKR_FUNCTION_FAILED, set_label(session, object, "new"));
+    OK(get_label(object, label, sizeof label));
+    ck_assert_str_eq(label, "old");
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(an_rsa_private_key_tells_its_public_half_and_nothing_more)
+{
+    CK_BYTE modulus[256];
+    CK_BYTE exponent[8];
+    CK_BYTE secret[512];
+    CK_ATTRIBUTE list[] = {{CKA_MODULUS, modulus, sizeof modulus},
+                           {CKA_PUBLIC_EXPONENT, exponent, sizeof exponent},
+                           {CKA_PRIVATE_EXPONENT, secret, sizeof secret}};
+    struct key_pair pair;
+
+    fixture_log_in();
+    pair = make_rsa();
+    OK(C_GetAttributeValue(session, pair.private, list, 2));
+    ck_assert_uint_eq(list[0].ulValueLen, 256);
+    ck_assert_uint_eq(list[1].ulValueLen, 3);
+    GIVES(CKR_ATTRIBUTE_SENSITIVE, C_GetAttributeValue(session, pair.private, list, 3));
+    ck_assert_uint_eq(list[2].ulValueLen, CK_UNAVAILABLE_INFORMATION);
+    GIVES(CKR_ATTRIBUTE_TYPE_INVALID, C_GetAttributeValue(session, pair.public, list + 2, 1));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(the_size_of_an_object_is_told)
+{
+    CK_ULONG size = 0;
+
+    fixture_log_in();
+    OK(C_GetObjectSize(session, make_data(CK_TRUE, CK_FALSE, "x"), &size));
+    ck_assert_uint_gt(size, 0);
+    GIVES(CKR_OBJECT_HANDLE_INVALID, C_GetObjectSize(session, 9999, &size));
+    GIVES(CKR_ARGUMENTS_BAD, C_GetObjectSize(session, 1, NULL));
+    fixture_stop();
+}
+END_TEST
+
+/* ---- making and destroying ---- */
+
+START_TEST(a_reading_session_makes_session_objects_alone)
+{
+    CK_SESSION_HANDLE writer;
+    CK_OBJECT_CLASS object_class = CKO_DATA;
+    CK_BBOOL token = CK_TRUE;
+    CK_ATTRIBUTE list[] = {{CKA_CLASS, &object_class, sizeof object_class}, {CKA_TOKEN, &token, 1}};
+    CK_OBJECT_HANDLE object;
+
+    fixture_log_in();
+    writer = session;
+    session = open_session(0);
+    GIVES(CKR_SESSION_READ_ONLY, C_CreateObject(session, list, 2, &object));
+    token = CK_FALSE;
+    OK(C_CreateObject(session, list, 2, &object));
+    GIVES(CKR_ARGUMENTS_BAD, C_CreateObject(session, list, 2, NULL));
+    object = make_data(CK_FALSE, CK_FALSE, "x");
+    OK(C_CloseSession(session));
+    session = writer;
+    GIVES(CKR_OBJECT_HANDLE_INVALID, C_DestroyObject(session, object));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_copy_is_an_object_of_its_own)
+{
+    CK_BBOOL token = CK_FALSE;
+    CK_ATTRIBUTE attribute = {CKA_TOKEN, &token, 1};
+    CK_OBJECT_HANDLE original;
+    CK_OBJECT_HANDLE copy = 0;
+    char label[32];
+
+    fixture_log_in();
+    original = make_data(CK_TRUE, CK_FALSE, "label");
+    OK(C_CopyObject(session, original, &attribute, 1, &copy));
+    ck_assert_uint_ne(copy, original);
+    OK(C_DestroyObject(session, original));
+    OK(get_label(copy, label, sizeof label));
+    ck_assert_str_eq(label, "label");
+    GIVES(CKR_SESSION_READ_ONLY,
+          C_CopyObject(open_session(0), make_data(CK_TRUE, CK_FALSE, "x"), NULL, 0, &copy));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_destroyed_object_has_no_handle_any_more)
+{
+    CK_OBJECT_HANDLE object;
+    char label[32];
+
+    fixture_log_in();
+    object = make_data(CK_TRUE, CK_FALSE, "x");
+    GIVES(CKR_SESSION_READ_ONLY, C_DestroyObject(open_session(0), object));
+    OK(C_DestroyObject(session, object));
+    ck_assert_uint_eq(pocket_object_count(), 0);
+    GIVES(CKR_OBJECT_HANDLE_INVALID, get_label(object, label, sizeof label));
+    GIVES(CKR_OBJECT_HANDLE_INVALID, C_DestroyObject(session, object));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(what_somebody_else_destroyed_is_noticed_when_it_is_used)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    CK_BYTE data[64] = {1};
+    CK_ULONG size = sizeof data;
+    CK_OBJECT_HANDLE object;
+    struct key_pair pair;
+    char label[32];
+
+    fixture_log_in();
+    pair = make_ec(CK_TRUE, "x");
+    object = make_data(CK_TRUE, CK_FALSE, "x");
+    pocket_destroy_all();
+    OK(C_SignInit(session, &mechanism, pair.private));
+    GIVES(CKR_KEY_HANDLE_INVALID, C_Sign(session, data, 32, data, &size));
+    GIVES(CKR_KEY_HANDLE_INVALID, C_SignInit(session, &mechanism, pair.private));
+    GIVES(CKR_OBJECT_HANDLE_INVALID, set_label(session, object, "y"));
+    GIVES(CKR_OBJECT_HANDLE_INVALID, get_label(object, label, sizeof label));
+    ck_assert_uint_eq(find(session, NULL, 0, NULL), 0);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(templates_that_make_no_sense_are_refused_with_the_standards_words)
+{
+    CK_OBJECT_CLASS object_class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_AES;
+    CK_BYTE value[5] = {0};
+    CK_ATTRIBUTE list[] = {{CKA_CLASS, &object_class, sizeof object_class},
+                           {CKA_KEY_TYPE, &type, sizeof type},
+                           {CKA_VALUE, value, sizeof value}};
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    CK_OBJECT_HANDLE object;
+
+    fixture_log_in();
+    GIVES(CKR_TEMPLATE_INCOMPLETE, C_CreateObject(session, list, 2, &object));
+    GIVES(CKR_TEMPLATE_INCOMPLETE, C_GenerateKey(session, &mechanism, NULL, 0, &object));
+    mechanism.mechanism = CKM_AES_CBC;
+    GIVES(CKR_MECHANISM_INVALID, C_GenerateKey(session, &mechanism, NULL, 0, &object));
+    mechanism.mechanism = CKM_RSA_PKCS_KEY_PAIR_GEN;
+    GIVES(CKR_MECHANISM_INVALID, C_GenerateKey(session, &mechanism, NULL, 0, &object));
+    GIVES(CKR_ARGUMENTS_BAD, C_GenerateKeyPair(session, &mechanism, NULL, 0, NULL, 0, NULL, NULL));
+    GIVES(CKR_ARGUMENTS_BAD, C_GenerateKey(session, NULL, NULL, 0, &object));
+    fixture_stop();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pkcs11_object");
+    TCase *tcase = tcase_create("object");
+
+    tcase_set_timeout(tcase, 30);
+    tcase_add_test(tcase, an_empty_template_finds_everything_in_the_order_it_was_made);
+    tcase_add_test(tcase, objects_are_found_by_class_and_label_and_keep_their_handles);
+    tcase_add_test(tcase, duplicate_labels_are_legal);
+    tcase_add_test(tcase, session_objects_alone_are_found_without_a_node);
+    tcase_add_test(tcase, a_search_is_begun_once_and_ended_once);
+    tcase_add_test(tcase, private_objects_are_not_seen_after_a_logout);
+    tcase_add_test(tcase, attributes_are_read_from_what_is_known_and_again_when_it_is_old);
+    tcase_add_test(tcase, a_changed_attribute_is_read_back_at_once);
+    tcase_add_test(tcase, without_a_majority_nothing_changes_and_everything_is_still_read);
+    tcase_add_test(tcase, an_rsa_private_key_tells_its_public_half_and_nothing_more);
+    tcase_add_test(tcase, the_size_of_an_object_is_told);
+    tcase_add_test(tcase, a_reading_session_makes_session_objects_alone);
+    tcase_add_test(tcase, a_copy_is_an_object_of_its_own);
+    tcase_add_test(tcase, a_destroyed_object_has_no_handle_any_more);
+    tcase_add_test(tcase, what_somebody_else_destroyed_is_noticed_when_it_is_used);
+    tcase_add_test(tcase, templates_that_make_no_sense_are_refused_with_the_standards_words);
+    suite_add_tcase(suite, tcase);
+    return test_main(suite);
+}

@@ -1,0 +1,720 @@
+/* The module from outside: signatures, encryption and digests, at once and in parts. */
+#include <pthread.h>
+
+#include "tests/unit/pkcs11_fixture.h"
+
+#define LARGE (3u << 20) /* more than one use of a key may have */
+#define MIB (1u << 20)
+
+static CK_BYTE large[LARGE];
+
+static void fill_large(void)
+{
+    for (size_t i = 0; i < LARGE; i++) {
+        large[i] = (CK_BYTE)(i * 7 + i / 256);
+    }
+}
+
+static void setup(void)
+{
+    fill_large();
+    fixture_log_in();
+}
+
+/* ---- signatures ---- */
+
+static CK_RV sign(CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, CK_BYTE *data, CK_ULONG size,
+                  CK_BYTE *out, CK_ULONG *out_size)
+{
+    CK_RV rv = C_SignInit(session, mechanism, key);
+
+    return rv == CKR_OK ? C_Sign(session, data, size, out, out_size) : rv;
+}
+
+static CK_RV sign_in_parts(CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, CK_BYTE *data,
+                           CK_ULONG size, CK_ULONG part, CK_BYTE *out, CK_ULONG *out_size)
+{
+    CK_RV rv = C_SignInit(session, mechanism, key);
+
+    for (CK_ULONG at = 0; at < size && rv == CKR_OK; at += part) {
+        rv = C_SignUpdate(session, data + at, size - at < part ? size - at : part);
+    }
+    return rv == CKR_OK ? C_SignFinal(session, out, out_size) : rv;
+}
+
+static CK_RV verify(CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, CK_BYTE *data, CK_ULONG size,
+                    CK_BYTE *signature, CK_ULONG signature_size)
+{
+    CK_RV rv = C_VerifyInit(session, mechanism, key);
+
+    return rv == CKR_OK ? C_Verify(session, data, size, signature, signature_size) : rv;
+}
+
+static CK_RV verify_in_parts(CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, CK_BYTE *data,
+                             CK_ULONG size, CK_BYTE *signature, CK_ULONG signature_size)
+{
+    CK_RV rv = C_VerifyInit(session, mechanism, key);
+
+    for (CK_ULONG at = 0; at < size && rv == CKR_OK; at += 1000) {
+        rv = C_VerifyUpdate(session, data + at, size - at < 1000 ? size - at : 1000);
+    }
+    return rv == CKR_OK ? C_VerifyFinal(session, signature, signature_size) : rv;
+}
+
+START_TEST(asking_for_the_size_costs_nothing_and_a_small_buffer_ends_nothing)
+{
+    CK_MECHANISM mechanism = {CKM_SHA256_RSA_PKCS, NULL, 0};
+    struct key_pair pair = make_rsa();
+    CK_BYTE signature[256];
+    CK_ULONG size = 0;
+    unsigned calls = pocket_calls();
+
+    OK(C_SignInit(session, &mechanism, pair.private));
+    OK(C_Sign(session, large, 100, NULL, &size));
+    ck_assert_uint_eq(size, 256);
+    size = 255;
+    GIVES(CKR_BUFFER_TOO_SMALL, C_Sign(session, large, 100, signature, &size));
+    ck_assert_uint_eq(size, 256);
+    ck_assert_uint_eq(pocket_calls(), calls);
+    OK(C_Sign(session, large, 100, signature, &size));
+    ck_assert_uint_eq(pocket_calls(), calls + 1);
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_Sign(session, large, 100, signature, &size));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    OK(C_SignUpdate(session, large, 100));
+    OK(C_SignFinal(session, NULL, &size));
+    size = 1;
+    GIVES(CKR_BUFFER_TOO_SMALL, C_SignFinal(session, signature, &size));
+    OK(C_SignFinal(session, signature, &size));
+    ck_assert_uint_eq(pocket_calls(), calls + 2);
+}
+END_TEST
+
+START_TEST(signatures_in_parts_are_those_in_one_piece_whatever_the_size)
+{
+    static const CK_ULONG sizes[] = {0, 1, 16384, 16385, MIB, MIB + 1, LARGE};
+    CK_MECHANISM mechanism = {CKM_SHA256_RSA_PKCS, NULL, 0};
+    struct key_pair pair = make_rsa();
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        CK_BYTE one[256];
+        CK_BYTE other[256];
+        CK_ULONG size = 256;
+        unsigned calls;
+
+        OK(sign(&mechanism, pair.private, large, sizes[i], one, &size));
+        /* Small data goes as it is, large data as its hash. */
+        ck_assert_uint_eq(pocket_last_mechanism(),
+                          sizes[i] <= 16384 ? CKM_SHA256_RSA_PKCS : CKM_RSA_PKCS);
+        ck_assert_uint_le(pocket_last_size(), 16384);
+        OK(sign_in_parts(&mechanism, pair.private, large, sizes[i], 4096, other, &size));
+        ck_assert_mem_eq(one, other, 256);
+        calls = pocket_calls();
+        OK(verify(&mechanism, pair.public, large, sizes[i], one, 256));
+        OK(verify_in_parts(&mechanism, pair.public, large, sizes[i], one, 256));
+        ck_assert_uint_eq(pocket_calls(), calls);
+        one[7] ^= 1;
+        GIVES(CKR_SIGNATURE_INVALID, verify(&mechanism, pair.public, large, sizes[i], one, 256));
+    }
+}
+END_TEST
+
+START_TEST(every_hash_can_be_sent_alone)
+{
+    static const CK_MECHANISM_TYPE types[] = {CKM_SHA1_RSA_PKCS, CKM_SHA224_RSA_PKCS,
+                                              CKM_SHA256_RSA_PKCS, CKM_SHA384_RSA_PKCS,
+                                              CKM_SHA512_RSA_PKCS};
+    struct key_pair pair = make_rsa();
+
+    for (size_t i = 0; i < 5; i++) {
+        CK_MECHANISM mechanism = {types[i], NULL, 0};
+        CK_BYTE signature[256];
+        CK_ULONG size = 256;
+
+        OK(sign(&mechanism, pair.private, large, LARGE, signature, &size));
+        ck_assert_uint_eq(pocket_last_mechanism(), CKM_RSA_PKCS);
+        OK(verify(&mechanism, pair.public, large, LARGE, signature, 256));
+    }
+}
+END_TEST
+
+START_TEST(pss_and_ecdsa_of_large_data_verify)
+{
+    CK_RSA_PKCS_PSS_PARAMS pss = {CKM_SHA384, CKG_MGF1_SHA256, 20};
+    CK_MECHANISM pss_mechanism = {CKM_SHA384_RSA_PKCS_PSS, &pss, sizeof pss};
+    CK_MECHANISM ecdsa = {CKM_ECDSA_SHA512, NULL, 0};
+    struct key_pair rsa = make_rsa();
+    struct key_pair ec = make_ec(CK_TRUE, "ec");
+    CK_BYTE signature[256];
+    CK_ULONG size = 256;
+
+    OK(sign(&pss_mechanism, rsa.private, large, LARGE, signature, &size));
+    ck_assert_uint_eq(pocket_last_mechanism(), CKM_RSA_PKCS_PSS);
+    OK(verify(&pss_mechanism, rsa.public, large, LARGE, signature, size));
+    OK(sign(&pss_mechanism, rsa.private, large, 100, signature, &size));
+    OK(verify_in_parts(&pss_mechanism, rsa.public, large, 100, signature, size));
+    OK(sign(&ecdsa, ec.private, large, LARGE, signature, &size));
+    ck_assert_uint_eq(size, 64);
+    ck_assert_uint_eq(pocket_last_mechanism(), CKM_ECDSA);
+    OK(verify(&ecdsa, ec.public, large, LARGE, signature, 64));
+    GIVES(CKR_SIGNATURE_INVALID, verify(&ecdsa, ec.public, large, LARGE - 1, signature, 64));
+    GIVES(CKR_SIGNATURE_LEN_RANGE, verify(&ecdsa, ec.public, large, LARGE, signature, 63));
+}
+END_TEST
+
+/* What the key does not allow is not done behind its back. */
+START_TEST(a_key_for_one_mechanism_alone_gets_data_as_it_is)
+{
+    CK_MECHANISM_TYPE allowed = CKM_SHA256_RSA_PKCS;
+    CK_MECHANISM mechanism = {CKM_SHA256_RSA_PKCS, NULL, 0};
+    CK_MECHANISM plain = {CKM_RSA_PKCS, NULL, 0};
+    struct key_pair pair =
+        make_rsa_with((CK_ATTRIBUTE){CKA_ALLOWED_MECHANISMS, &allowed, sizeof allowed});
+    CK_BYTE signature[256];
+    CK_ULONG size = 256;
+
+    OK(sign(&mechanism, pair.private, large, MIB, signature, &size));
+    ck_assert_uint_eq(pocket_last_mechanism(), CKM_SHA256_RSA_PKCS);
+    OK(verify(&mechanism, pair.public, large, MIB, signature, 256));
+    OK(sign_in_parts(&mechanism, pair.private, large, MIB, 65536, signature, &size));
+    GIVES(CKR_DATA_LEN_RANGE, sign(&mechanism, pair.private, large, MIB + 1, signature, &size));
+    GIVES(CKR_DATA_LEN_RANGE,
+          sign_in_parts(&mechanism, pair.private, large, MIB + 1, 65536, signature, &size));
+    GIVES(CKR_MECHANISM_INVALID, sign(&plain, pair.private, large, 20, signature, &size));
+}
+END_TEST
+
+START_TEST(hmac_is_made_and_checked_in_the_cluster_up_to_the_limit)
+{
+    CK_MECHANISM mechanism = {CKM_SHA256_HMAC, NULL, 0};
+    CK_OBJECT_HANDLE key = make_secret(CKM_GENERIC_SECRET_KEY_GEN, 32);
+    CK_BYTE one[32];
+    CK_BYTE other[32];
+    CK_ULONG size = 32;
+
+    OK(sign(&mechanism, key, large, MIB, one, &size));
+    ck_assert_uint_eq(size, 32);
+    OK(sign_in_parts(&mechanism, key, large, MIB, 100000, other, &size));
+    ck_assert_mem_eq(one, other, 32);
+    OK(verify(&mechanism, key, large, MIB, one, 32));
+    OK(verify_in_parts(&mechanism, key, large, MIB, one, 32));
+    one[0] ^= 1;
+    GIVES(CKR_SIGNATURE_INVALID, verify(&mechanism, key, large, MIB, one, 32));
+    GIVES(CKR_DATA_LEN_RANGE, sign(&mechanism, key, large, MIB + 1, one, &size));
+    GIVES(CKR_DATA_LEN_RANGE, sign_in_parts(&mechanism, key, large, MIB + 1, 100000, one, &size));
+}
+END_TEST
+
+START_TEST(operations_are_begun_once_and_in_order)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    CK_MECHANISM rsa = {CKM_RSA_PKCS, NULL, 0};
+    struct key_pair pair = make_ec(CK_TRUE, "ec");
+    CK_BYTE signature[64];
+    CK_ULONG size = 64;
+
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_SignUpdate(session, large, 1));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_SignFinal(session, signature, &size));
+    GIVES(CKR_KEY_TYPE_INCONSISTENT, C_SignInit(session, &rsa, pair.private));
+    GIVES(CKR_KEY_TYPE_INCONSISTENT, C_SignInit(session, &mechanism, pair.public));
+    GIVES(CKR_KEY_HANDLE_INVALID, C_SignInit(session, &mechanism, 9999));
+    GIVES(CKR_ARGUMENTS_BAD, C_SignInit(session, NULL, pair.private));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    GIVES(CKR_OPERATION_ACTIVE, C_SignInit(session, &mechanism, pair.private));
+    /* A second kind beside it is another matter. */
+    OK(C_VerifyInit(session, &mechanism, pair.public));
+    OK(C_SignUpdate(session, large, 32));
+    GIVES(CKR_OPERATION_ACTIVE, C_Sign(session, large, 32, signature, &size));
+    OK(C_SignFinal(session, signature, &size));
+    OK(C_Verify(session, large, 32, signature, 64));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    OK(C_SignInit(session, NULL, 0));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_Sign(session, large, 32, signature, &size));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    GIVES(CKR_ARGUMENTS_BAD, C_Sign(session, NULL, 32, signature, &size));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_Sign(session, large, 32, signature, &size));
+}
+END_TEST
+
+START_TEST(a_network_error_ends_the_operation_and_not_the_session)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    struct key_pair pair = make_ec(CK_TRUE, "ec");
+    CK_BYTE signature[64];
+    CK_ULONG size = 64;
+
+    pocket_fail(QUADHSM_ETIMEOUT, 1);
+    GIVES(CKR_DEVICE_ERROR, sign(&mechanism, pair.private, large, 32, signature, &size));
+    OK(sign(&mechanism, pair.private, large, 32, signature, &size));
+}
+END_TEST
+
+START_TEST(a_key_that_always_asks_is_used_after_the_pin_was_shown)
+{
+    CK_MECHANISM mechanism = {CKM_SHA256_RSA_PKCS, NULL, 0};
+    struct key_pair pair = make_rsa_with((CK_ATTRIBUTE){CKA_ALWAYS_AUTHENTICATE, &yes, 1});
+    CK_BYTE signature[256];
+    CK_ULONG size = 256;
+
+    GIVES(CKR_USER_NOT_LOGGED_IN, sign(&mechanism, pair.private, large, 32, signature, &size));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    GIVES(CKR_PIN_INCORRECT, log_in(session, CKU_CONTEXT_SPECIFIC, "wrong"));
+    OK(log_in(session, CKU_CONTEXT_SPECIFIC, POCKET_CO_PIN));
+    OK(C_Sign(session, large, 32, signature, &size));
+    GIVES(CKR_USER_NOT_LOGGED_IN, sign(&mechanism, pair.private, large, 32, signature, &size));
+}
+END_TEST
+
+START_TEST(a_session_key_signs_like_any_other)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA_SHA256, NULL, 0};
+    struct key_pair pair = make_ec(CK_FALSE, "ec");
+    CK_BYTE signature[64];
+    CK_ULONG size = 64;
+
+    ck_assert_uint_eq(pocket_object_count(), 0);
+    OK(sign(&mechanism, pair.private, large, 32, signature, &size));
+    OK(verify(&mechanism, pair.public, large, 32, signature, size));
+}
+END_TEST
+
+/* ---- encryption ---- */
+
+/* In parts of @part bytes, into *ret_size bytes at @out. */
+static CK_RV crypt_in_parts(bool encrypt, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key,
+                            CK_BYTE *data, CK_ULONG size, CK_ULONG part, CK_BYTE *out,
+                            CK_ULONG room, CK_ULONG *ret_size)
+{
+    CK_RV rv =
+        encrypt ? C_EncryptInit(session, mechanism, key) : C_DecryptInit(session, mechanism, key);
+    CK_ULONG made = 0;
+    CK_ULONG got;
+
+    for (CK_ULONG at = 0; at < size && rv == CKR_OK; at += part) {
+        CK_ULONG now = size - at < part ? size - at : part;
+
+        got = room - made;
+        rv = encrypt ? C_EncryptUpdate(session, data + at, now, out + made, &got)
+                     : C_DecryptUpdate(session, data + at, now, out + made, &got);
+        made += rv == CKR_OK ? got : 0;
+    }
+    if (rv == CKR_OK) {
+        got = room - made;
+        rv = encrypt ? C_EncryptFinal(session, out + made, &got)
+                     : C_DecryptFinal(session, out + made, &got);
+        made += rv == CKR_OK ? got : 0;
+    }
+    *ret_size = made;
+    return rv;
+}
+
+static CK_RV crypt_all(bool encrypt, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, CK_BYTE *data,
+                       CK_ULONG size, CK_BYTE *out, CK_ULONG *out_size)
+{
+    CK_RV rv =
+        encrypt ? C_EncryptInit(session, mechanism, key) : C_DecryptInit(session, mechanism, key);
+
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    return encrypt ? C_Encrypt(session, data, size, out, out_size)
+                   : C_Decrypt(session, data, size, out, out_size);
+}
+
+static CK_BYTE one[LARGE + 64];
+static CK_BYTE other[LARGE + 64];
+
+START_TEST(padded_cbc_is_the_same_in_parts_of_any_size)
+{
+    static const CK_ULONG sizes[] = {0, 1, 15, 16, 17, 31, 32, 1000};
+    static const CK_ULONG parts[] = {1, 15, 16, 17, 100};
+    CK_BYTE iv[16] = "initial vector .";
+    CK_MECHANISM mechanism = {CKM_AES_CBC_PAD, iv, sizeof iv};
+    CK_OBJECT_HANDLE key = make_secret(CKM_AES_KEY_GEN, 32);
+
+    for (size_t i = 0; i < 8; i++) {
+        CK_ULONG expected = (sizes[i] / 16 + 1) * 16;
+        CK_ULONG size = sizeof one;
+
+        OK(crypt_all(true, &mechanism, key, large, sizes[i], one, &size));
+        ck_assert_uint_eq(size, expected);
+        for (size_t k = 0; k < 5; k++) {
+            OK(crypt_in_parts(true, &mechanism, key, large, sizes[i], parts[k], other, sizeof other,
+                              &size));
+            ck_assert_uint_eq(size, expected);
+            ck_assert_mem_eq(one, other, expected);
+            OK(crypt_in_parts(false, &mechanism, key, one, expected, parts[k], other, sizeof other,
+                              &size));
+            ck_assert_uint_eq(size, sizes[i]);
+            if (sizes[i] > 0) {
+                ck_assert_mem_eq(other, large, sizes[i]);
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(cbc_of_more_than_one_use_may_have_works)
+{
+    CK_BYTE iv[16] = "initial vector .";
+    CK_MECHANISM mechanism = {CKM_AES_CBC_PAD, iv, sizeof iv};
+    CK_OBJECT_HANDLE key = make_secret(CKM_AES_KEY_GEN, 32);
+    CK_ULONG size = 0;
+
+    OK(C_EncryptInit(session, &mechanism, key));
+    OK(C_Encrypt(session, large, LARGE, NULL, &size));
+    ck_assert_uint_eq(size, LARGE + 16);
+    OK(C_Encrypt(session, large, LARGE, one, &size));
+    ck_assert_uint_eq(size, LARGE + 16);
+    OK(crypt_in_parts(true, &mechanism, key, large, LARGE, LARGE / 2 + 1, other, sizeof other,
+                      &size));
+    ck_assert_uint_eq(size, LARGE + 16);
+    ck_assert(memcmp(one, other, size) == 0);
+    OK(C_DecryptInit(session, &mechanism, key));
+    size = LARGE - 1;
+    GIVES(CKR_BUFFER_TOO_SMALL, C_Decrypt(session, one, LARGE + 16, other, &size));
+    size = sizeof other;
+    OK(C_Decrypt(session, one, LARGE + 16, other, &size));
+    ck_assert_uint_eq(size, LARGE);
+    ck_assert(memcmp(large, other, LARGE) == 0);
+    mechanism.mechanism = CKM_AES_CBC;
+    memcpy(other, large, LARGE);
+    size = sizeof other;
+    /* In place. */
+    OK(crypt_all(true, &mechanism, key, other, LARGE, other, &size));
+    ck_assert(memcmp(one, other, LARGE) == 0);
+}
+END_TEST
+
+START_TEST(cbc_without_padding_wants_whole_blocks)
+{
+    CK_BYTE iv[16] = {0};
+    CK_MECHANISM mechanism = {CKM_AES_CBC, iv, sizeof iv};
+    CK_OBJECT_HANDLE key = make_secret(CKM_AES_KEY_GEN, 16);
+    CK_ULONG size = sizeof one;
+
+    GIVES(CKR_DATA_LEN_RANGE, crypt_all(true, &mechanism, key, large, 17, one, &size));
+    GIVES(CKR_DATA_LEN_RANGE,
+          crypt_in_parts(true, &mechanism, key, large, 17, 5, one, sizeof one, &size));
+    GIVES(CKR_ENCRYPTED_DATA_LEN_RANGE,
+          crypt_in_parts(false, &mechanism, key, large, 17, 5, one, sizeof one, &size));
+    OK(crypt_in_parts(true, &mechanism, key, large, 48, 5, one, sizeof one, &size));
+    ck_assert_uint_eq(size, 48);
+}
+END_TEST
+
+START_TEST(a_part_that_does_not_fit_is_not_lost)
+{
+    CK_BYTE iv[16] = {0};
+    CK_MECHANISM mechanism = {CKM_AES_CBC_PAD, iv, sizeof iv};
+    CK_OBJECT_HANDLE key = make_secret(CKM_AES_KEY_GEN, 16);
+    CK_ULONG size;
+    unsigned calls;
+
+    OK(C_EncryptInit(session, &mechanism, key));
+    calls = pocket_calls();
+    OK(C_EncryptUpdate(session, large, 40, NULL, &size));
+    ck_assert_uint_eq(size, 32);
+    size = 31;
+    GIVES(CKR_BUFFER_TOO_SMALL, C_EncryptUpdate(session, large, 40, other, &size));
+    ck_assert_uint_eq(pocket_calls(), calls);
+    size = 32;
+    OK(C_EncryptUpdate(session, large, 40, other, &size));
+    OK(C_EncryptFinal(session, NULL, &size));
+    ck_assert_uint_eq(size, 16);
+    size = 15;
+    GIVES(CKR_BUFFER_TOO_SMALL, C_EncryptFinal(session, other + 32, &size));
+    OK(C_EncryptFinal(session, other + 32, &size));
+    size = sizeof one;
+    OK(crypt_all(true, &mechanism, key, large, 40, one, &size));
+    ck_assert_mem_eq(one, other, 48);
+}
+END_TEST
+
+START_TEST(gcm_goes_out_at_the_end_and_comes_back)
+{
+    CK_BYTE iv[12] = "nonce nonce";
+    CK_BYTE aad[] = "header";
+    CK_GCM_PARAMS_V3 params = {iv, sizeof iv, 96, aad, sizeof aad, 128};
+    CK_MECHANISM mechanism = {CKM_AES_GCM, &params, sizeof params};
+    CK_OBJECT_HANDLE key = make_secret(CKM_AES_KEY_GEN, 32);
+    CK_ULONG size = sizeof one;
+
+    OK(crypt_all(true, &mechanism, key, large, 1000, one, &size));
+    ck_assert_uint_eq(size, 1016);
+    OK(crypt_in_parts(true, &mechanism, key, large, 1000, 33, other, sizeof other, &size));
+    ck_assert_uint_eq(size, 1016);
+    ck_assert_mem_eq(one, other, 1016);
+    OK(crypt_in_parts(false, &mechanism, key, one, 1016, 33, other, sizeof other, &size));
+    ck_assert_uint_eq(size, 1000);
+    ck_assert_mem_eq(other, large, 1000);
+    one[5] ^= 1;
+    size = sizeof other;
+    GIVES(CKR_ENCRYPTED_DATA_INVALID, crypt_all(false, &mechanism, key, one, 1016, other, &size));
+    GIVES(CKR_DATA_LEN_RANGE,
+          crypt_in_parts(true, &mechanism, key, large, MIB + 1, 65536, one, sizeof one, &size));
+    OK(crypt_in_parts(true, &mechanism, key, large, MIB, 65536, one, sizeof one, &size));
+}
+END_TEST
+
+START_TEST(public_keys_encrypt_here_and_private_keys_decrypt_there)
+{
+    CK_RSA_PKCS_OAEP_PARAMS oaep = {CKM_SHA256, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, NULL, 0};
+    CK_MECHANISM mechanisms[] = {{CKM_RSA_PKCS, NULL, 0}, {CKM_RSA_PKCS_OAEP, &oaep, sizeof oaep}};
+    struct key_pair pair = make_rsa();
+
+    for (size_t i = 0; i < 2; i++) {
+        CK_ULONG size = 0;
+        unsigned calls = pocket_calls();
+
+        OK(C_EncryptInit(session, &mechanisms[i], pair.public));
+        OK(C_Encrypt(session, large, 48, NULL, &size));
+        ck_assert_uint_eq(size, 256);
+        OK(C_Encrypt(session, large, 48, one, &size));
+        ck_assert_uint_eq(pocket_calls(), calls);
+        OK(C_DecryptInit(session, &mechanisms[i], pair.private));
+        OK(C_Decrypt(session, one, 256, NULL, &size));
+        ck_assert_uint_ge(size, 48);
+        ck_assert_uint_eq(pocket_calls(), calls);
+        size = 47;
+        GIVES(CKR_BUFFER_TOO_SMALL, C_Decrypt(session, one, 256, other, &size));
+        ck_assert_uint_eq(size, 48);
+        OK(C_Decrypt(session, one, 256, other, &size));
+        ck_assert_uint_eq(size, 48);
+        ck_assert_mem_eq(other, large, 48);
+        ck_assert_uint_eq(pocket_calls(), calls + 2);
+    }
+}
+END_TEST
+
+/* ---- digests ---- */
+
+START_TEST(digests_are_made_without_a_node)
+{
+    static const CK_BYTE abc[] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+                                  0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
+                                  0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+    CK_BYTE data[] = "abc";
+    CK_MECHANISM mechanism = {CKM_SHA256, NULL, 0};
+    CK_BYTE hash[32];
+    CK_ULONG size = 0;
+    unsigned calls = pocket_calls();
+
+    OK(C_DigestInit(session, &mechanism));
+    OK(C_Digest(session, data, 3, NULL, &size));
+    ck_assert_uint_eq(size, 32);
+    size = 31;
+    GIVES(CKR_BUFFER_TOO_SMALL, C_Digest(session, data, 3, hash, &size));
+    OK(C_Digest(session, data, 3, hash, &size));
+    ck_assert_mem_eq(hash, abc, 32);
+    OK(C_DigestInit(session, &mechanism));
+    OK(C_DigestUpdate(session, data, 1));
+    GIVES(CKR_OPERATION_ACTIVE, C_Digest(session, data, 1, hash, &size));
+    OK(C_DigestUpdate(session, data + 1, 2));
+    OK(C_DigestFinal(session, NULL, &size));
+    OK(C_DigestFinal(session, hash, &size));
+    ck_assert_mem_eq(hash, abc, 32);
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_DigestFinal(session, hash, &size));
+    ck_assert_uint_eq(pocket_calls(), calls);
+}
+END_TEST
+
+START_TEST(a_digest_half_made_can_be_saved_and_gone_on_with)
+{
+    CK_MECHANISM mechanism = {CKM_SHA512, NULL, 0};
+    CK_SESSION_HANDLE second = open_session(0);
+    CK_BYTE state[64];
+    CK_BYTE hashes[2][64];
+    CK_ULONG size = 0;
+    CK_ULONG hash_size = 64;
+
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_GetOperationState(session, NULL, &size));
+    OK(C_DigestInit(session, &mechanism));
+    OK(C_DigestUpdate(session, large, 1000));
+    OK(C_GetOperationState(session, NULL, &size));
+    ck_assert_uint_le(size, sizeof state);
+    OK(C_GetOperationState(session, state, &size));
+    OK(C_DigestUpdate(session, large + 1000, 1000));
+    OK(C_DigestFinal(session, hashes[0], &hash_size));
+    GIVES(CKR_KEY_NOT_NEEDED, C_SetOperationState(second, state, size, 1, 0));
+    OK(C_SetOperationState(second, state, size, 0, 0));
+    OK(C_DigestUpdate(second, large + 1000, 1000));
+    OK(C_DigestFinal(second, hashes[1], &hash_size));
+    ck_assert_mem_eq(hashes[0], hashes[1], 64);
+    GIVES(CKR_SAVED_STATE_INVALID, C_SetOperationState(second, state, size - 1, 0, 0));
+    state[0] ^= 1;
+    GIVES(CKR_SAVED_STATE_INVALID, C_SetOperationState(second, state, size, 0, 0));
+}
+END_TEST
+
+START_TEST(only_digests_can_be_saved_and_only_open_keys_digested)
+{
+    CK_MECHANISM hmac = {CKM_SHA256_HMAC, NULL, 0};
+    CK_MECHANISM sha = {CKM_SHA256, NULL, 0};
+    CK_OBJECT_HANDLE key = make_secret(CKM_GENERIC_SECRET_KEY_GEN, 32);
+    CK_ULONG size = 0;
+
+    OK(C_SignInit(session, &hmac, key));
+    GIVES(CKR_STATE_UNSAVEABLE, C_GetOperationState(session, NULL, &size));
+    OK(C_DigestInit(session, &sha));
+    GIVES(CKR_KEY_INDIGESTIBLE, C_DigestKey(session, key));
+    OK(C_SessionCancel(session, CKF_SIGN | CKF_DIGEST));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_DigestUpdate(session, large, 1));
+}
+END_TEST
+
+START_TEST(random_bytes_come_in_any_number_and_seeds_are_not_taken)
+{
+    unsigned calls = pocket_calls();
+
+    OK(C_GenerateRandom(session, one, 0));
+    ck_assert_uint_eq(pocket_calls(), calls);
+    OK(C_GenerateRandom(session, one, 65536));
+    OK(C_GenerateRandom(session, one, 65537));
+    ck_assert_uint_eq(pocket_calls(), calls + 3);
+    GIVES(CKR_ARGUMENTS_BAD, C_GenerateRandom(session, NULL, 1));
+    GIVES(CKR_RANDOM_SEED_NOT_SUPPORTED, C_SeedRandom(session, one, 16));
+}
+END_TEST
+
+/* ---- threads ---- */
+
+static struct key_pair shared_pair;
+
+static void *sign_and_verify(void *data)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA_SHA256, NULL, 0};
+    CK_SESSION_HANDLE mine = 0;
+    CK_BYTE text[100] = {0};
+    CK_BYTE signature[64];
+    CK_ULONG size;
+    unsigned *failures = data;
+
+    for (unsigned i = 0; i < 100; i++) {
+        CK_RV rv;
+
+        text[0] = (CK_BYTE)i;
+        size = 64;
+        rv = C_OpenSession(fixture_slot, CKF_SERIAL_SESSION, NULL, NULL, &mine);
+        rv = rv == CKR_OK ? C_SignInit(mine, &mechanism, shared_pair.private) : rv;
+        rv = rv == CKR_OK ? C_Sign(mine, text, sizeof text, signature, &size) : rv;
+        rv = rv == CKR_OK ? C_VerifyInit(mine, &mechanism, shared_pair.public) : rv;
+        rv = rv == CKR_OK ? C_Verify(mine, text, sizeof text, signature, size) : rv;
+        rv = rv == CKR_OK ? C_FindObjectsInit(mine, NULL, 0) : rv;
+        rv = rv == CKR_OK ? C_CloseSession(mine) : rv;
+        *failures += rv != CKR_OK;
+    }
+    return NULL;
+}
+
+START_TEST(threads_use_the_same_keys_at_the_same_time)
+{
+    pthread_t threads[4];
+    unsigned failures[4] = {0};
+
+    shared_pair = make_ec(CK_TRUE, "shared");
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, sign_and_verify, &failures[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_uint_eq(failures[i], 0);
+    }
+}
+END_TEST
+
+/* Wrong of the application, and harmless to it. */
+static void *use_one_session(void *data)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA_SHA256, NULL, 0};
+    CK_BYTE text[100] = {0};
+    CK_BYTE signature[64];
+
+    (void)data;
+    for (unsigned i = 0; i < 200; i++) {
+        CK_ULONG size = 64;
+
+        (void)C_SignInit(session, &mechanism, shared_pair.private);
+        (void)C_SignUpdate(session, text, sizeof text);
+        (void)C_SignFinal(session, signature, &size);
+    }
+    return NULL;
+}
+
+START_TEST(threads_that_share_a_session_break_nothing)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA_SHA256, NULL, 0};
+    CK_BYTE signature[64];
+    CK_ULONG size = 64;
+    pthread_t threads[4];
+
+    shared_pair = make_ec(CK_TRUE, "shared");
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, use_one_session, NULL), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    }
+    OK(C_SessionCancel(session, CKF_SIGN));
+    OK(sign(&mechanism, shared_pair.private, large, 32, signature, &size));
+    OK(verify(&mechanism, shared_pair.public, large, 32, signature, size));
+}
+END_TEST
+
+static TCase *sign_cases(void)
+{
+    TCase *tcase = tcase_create("sign");
+
+    tcase_add_checked_fixture(tcase, setup, fixture_stop);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, asking_for_the_size_costs_nothing_and_a_small_buffer_ends_nothing);
+    tcase_add_test(tcase, signatures_in_parts_are_those_in_one_piece_whatever_the_size);
+    tcase_add_test(tcase, every_hash_can_be_sent_alone);
+    tcase_add_test(tcase, pss_and_ecdsa_of_large_data_verify);
+    tcase_add_test(tcase, a_key_for_one_mechanism_alone_gets_data_as_it_is);
+    tcase_add_test(tcase, hmac_is_made_and_checked_in_the_cluster_up_to_the_limit);
+    tcase_add_test(tcase, operations_are_begun_once_and_in_order);
+    tcase_add_test(tcase, a_network_error_ends_the_operation_and_not_the_session);
+    tcase_add_test(tcase, a_key_that_always_asks_is_used_after_the_pin_was_shown);
+    tcase_add_test(tcase, a_session_key_signs_like_any_other);
+    return tcase;
+}
+
+static TCase *crypt_cases(void)
+{
+    TCase *tcase = tcase_create("crypt");
+
+    tcase_add_checked_fixture(tcase, setup, fixture_stop);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, padded_cbc_is_the_same_in_parts_of_any_size);
+    tcase_add_test(tcase, cbc_of_more_than_one_use_may_have_works);
+    tcase_add_test(tcase, cbc_without_padding_wants_whole_blocks);
+    tcase_add_test(tcase, a_part_that_does_not_fit_is_not_lost);
+    tcase_add_test(tcase, gcm_goes_out_at_the_end_and_comes_back);
+    tcase_add_test(tcase, public_keys_encrypt_here_and_private_keys_decrypt_there);
+    return tcase;
+}
+
+static TCase *other_cases(void)
+{
+    TCase *tcase = tcase_create("other");
+
+    tcase_add_checked_fixture(tcase, setup, fixture_stop);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, digests_are_made_without_a_node);
+    tcase_add_test(tcase, a_digest_half_made_can_be_saved_and_gone_on_with);
+    tcase_add_test(tcase, only_digests_can_be_saved_and_only_open_keys_digested);
+    tcase_add_test(tcase, random_bytes_come_in_any_number_and_seeds_are_not_taken);
+    tcase_add_test(tcase, threads_use_the_same_keys_at_the_same_time);
+    tcase_add_test(tcase, threads_that_share_a_session_break_nothing);
+    return tcase;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("pkcs11_use");
+
+    suite_add_tcase(suite, sign_cases());
+    suite_add_tcase(suite, crypt_cases());
+    suite_add_tcase(suite, other_cases());
+    return test_main(suite);
+}
