@@ -10,7 +10,8 @@ packages=(
     gcc libc6-dev binutils
     clang libclang-rt-14-dev clang-format
     libraft-dev libuv1-dev libsodium-dev libssl-dev check
-    libprotobuf-c-dev protobuf-c-compiler libcyaml-dev liburcu-dev libjansson-dev libnss3-dev
+    libprotobuf-c-dev protobuf-c-compiler libcyaml-dev libyaml-dev liburcu-dev
+    libjansson-dev libnss3-dev
     openssl xz-utils
     opensc gnutls-bin p11-kit libengine-pkcs11-openssl
 )

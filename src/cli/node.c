@@ -15,6 +15,7 @@
 
 #define CONFIG_DEFAULT "/etc/quadhsm/node.yaml"
 #define CONTROL_DEFAULT "/run/quadhsm/control.sock"
+#define CLUSTER_ID_SIZE 16u
 #define TOKEN_SIZE_MAX 4096u /* bytes */
 
 static const struct option_spec control_options[] = {
@@ -38,6 +39,7 @@ static int find_control(struct cli *cli, char **ret_path)
     char *error = NULL;
     enum qh_err err;
 
+    cli->output.local = true;
     if (path == NULL && config_path == NULL && access(CONFIG_DEFAULT, F_OK) != 0) {
         path = CONTROL_DEFAULT;
     }
@@ -113,9 +115,9 @@ static const char *readiness_name(Quadhsm__Readiness readiness)
 
 static json_t *state_json(const Quadhsm__NodeState *state)
 {
-    char cluster[65] = "";
+    char cluster[2 * CLUSTER_ID_SIZE + 1] = "";
 
-    if (state->cluster.len <= 32) {
+    if (state->cluster.len <= CLUSTER_ID_SIZE) {
         cli_hex(state->cluster.data, state->cluster.len, cluster, sizeof(cluster));
     }
     return json_pack(
@@ -144,12 +146,24 @@ static const char *what_next(const Quadhsm__NodeState *state)
     }
 }
 
+/* Its name, or what is known without keys: its id. */
+static void cluster_text(const Quadhsm__NodeState *state, char *ret_text, size_t room)
+{
+    if (state->cluster_name[0] == '\0' && state->cluster.len <= CLUSTER_ID_SIZE) {
+        cli_hex(state->cluster.data, state->cluster.len, ret_text, room);
+    } else {
+        (void)snprintf(ret_text, room, "%s", state->cluster_name);
+    }
+}
+
 static void print_state(const struct cli *cli, const Quadhsm__NodeState *state)
 {
     static const char *const heads[] = {"", "", NULL};
+    char cluster[TABLE_CELL_ROOM];
     bool good = state->readiness == QUADHSM__READINESS__READINESS_READY;
     struct table table;
 
+    cluster_text(state, cluster, sizeof(cluster));
     table_init(&table, heads);
     table_cell(&table, STYLE_DIM, "node");
     table_cell(&table, STYLE_BOLD, "%s, %s in region %s", state->node,
@@ -159,8 +173,7 @@ static void print_state(const struct cli *cli, const Quadhsm__NodeState *state)
                readiness_name(state->readiness), state->leading ? ", leads the cluster" : "");
     if (state->readiness != QUADHSM__READINESS__READINESS_UNINITIALIZED) {
         table_cell(&table, STYLE_DIM, "cluster");
-        table_cell(&table, STYLE_PLAIN, "%s%s", state->cluster_name,
-                   state->member ? "" : " (not a voter yet)");
+        table_cell(&table, STYLE_PLAIN, "%s%s", cluster, state->member ? "" : " (not a voter yet)");
         table_cell(&table, STYLE_DIM, "leader");
         table_cell(&table, STYLE_PLAIN, "%s",
                    state->leader[0] != '\0' ? state->leader : "none known");

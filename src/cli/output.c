@@ -170,8 +170,11 @@ const char *output_hint(enum qh_err err)
 
 /* A cluster that says what to do knows better than the table; but it cannot know how its nodes are
  * reached. */
-static const char *hint_beside(enum qh_err err, const char *detail)
+static const char *hint_beside(const struct output *output, enum qh_err err, const char *detail)
 {
+    if (output->local && detail[0] != '\0') {
+        return "";
+    }
     switch ((int)err) {
     case QH_ECONN:
     case QH_ETIMEOUT:
@@ -233,7 +236,7 @@ int output_fail(const struct output *output, enum qh_err err, const char *detail
     }
     (void)fprintf(output->err, "quadhsm: %s: %s\n", safe, err_message(err));
     print_lines(output->err, detail);
-    print_lines(output->err, hint_beside(err, detail));
+    print_lines(output->err, hint_beside(output, err, detail));
     return status;
 }
 

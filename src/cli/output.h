@@ -28,6 +28,7 @@ struct output {
     bool terminal; /* out is one */
     bool colour;   /* out is a terminal and NO_COLOR is not set */
     bool utf8;     /* the terminal's */
+    bool local;    /* the command speaks to this machine's node, not to a cluster */
 };
 
 /* stdout and stderr, as the environment has them. */

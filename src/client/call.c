@@ -57,6 +57,7 @@ struct call {
     bool hopeful;       /* this round: waiting may help */
     bool maybe_done;    /* sent to a node that gave no answer */
     enum qh_err worst;  /* what to report if nothing better comes */
+    unsigned worst_round;
     char worst_text[ERROR_DETAIL_ROOM / 2];
     char notes[ERROR_DETAIL_ROOM / 2]; /* of this round: "alpha: refused; beta: ..." */
     bool done;
@@ -80,6 +81,9 @@ static void note(struct call *call, const struct endpoint *endpoint, enum qh_err
                    length > 0 ? "; " : "", name, text[0] != '\0' ? text : err_message(err));
     if (kind_rank(err) >= kind_rank(call->worst)) {
         call->worst = err;
+        call->worst_round = call->rounds;
+    }
+    if (call->worst_round == call->rounds) {
         (void)snprintf(call->worst_text, sizeof call->worst_text, "%s", call->notes);
     }
     if (kind_verdict(call->request, err) == KIND_ELSEWHERE) {
@@ -190,6 +194,8 @@ static void attempt_answered(struct call *call, size_t index)
     handle_saw_revision(call->handle, response->revision);
     error_set_node(connection_node(attempt.connection));
     handle_lock(call->handle);
+    (void)snprintf(attempt.endpoint->seen, sizeof attempt.endpoint->seen, "%s",
+                   connection_node(attempt.connection));
     health_answered(health, response->revision);
     health->calls++;
     update_readiness(attempt.endpoint, err, now_ns / 1000000u);
@@ -481,6 +487,12 @@ static void end_round(struct call *call, uint64_t now_ms)
         return;
     }
     call->retry_at_ms = now_ms + pause_ms(call);
+    /* A change that could not be made is better left so than sent once more without the time to
+     * hear what became of it. */
+    if (call->change && !call->maybe_done &&
+        call->retry_at_ms + ANSWER_MARGIN_MS > call->deadline_ms) {
+        finish(call, call->worst);
+    }
 }
 
 static void drop_silent(struct call *call, uint64_t now_ms)

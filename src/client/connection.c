@@ -292,7 +292,7 @@ static bool step_send(struct connection *connection)
     drop_out(connection);
     connection->state = CONNECTION_RECEIVING;
     connection->events = POLLIN;
-    return true;
+    return false; /* the answer is not there yet, and whoever polls will see it come */
 }
 
 /* All of a frame is there. */

@@ -57,7 +57,8 @@ void connection_close(struct connection *connection);
  * @id. In CONNECTING, HANDSHAKE and IDLE. */
 void connection_submit(struct connection *connection, uint8_t *frame, size_t size, uint64_t id);
 
-/* Go as far as possible without waiting. */
+/* Go as far as possible without waiting. A call that sends does not receive, so that ANSWERED is
+ * reached only after connection_events() were seen. */
 enum connection_state connection_step(struct connection *connection);
 enum connection_state connection_state(const struct connection *connection);
 int connection_fd(const struct connection *connection);

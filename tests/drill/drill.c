@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #define EXIT_USAGE 2
 #define MARK "qh-drill"
 #define SETTLE_TIMEOUT_MS 30000u
+#define TURN_MS 100
 #define WITNESS_SHARE 5u /* of the delay between the regions, in eighths */
 
 static const char usage[] =
@@ -158,9 +160,27 @@ static bool set_up(struct drill *drill)
     return stage_setup(&drill->stage) && read_pin(drill);
 }
 
+static volatile sig_atomic_t interrupted;
+
 static void on_signal(int number)
 {
     (void)number;
+    interrupted = 1;
+}
+
+/* Those that scripts/chaos/start-node asks for. */
+static void start_wanted(struct drill *drill)
+{
+    stage_reap(&drill->stage);
+    for (unsigned i = 0; i < STAGE_NODES; i++) {
+        struct stage_node *node = &drill->stage.nodes[i];
+        char *wish = process_format("%s/start", node->dir);
+
+        if (unlink(wish) == 0 && node->run == STAGE_DOWN) {
+            stage_start(&drill->stage, node);
+        }
+        free(wish);
+    }
 }
 
 /* The nodes end with this process, so it stays. */
@@ -173,7 +193,10 @@ static void stay(struct drill *drill)
     drill_report_keep(drill);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    (void)pause();
+    while (interrupted == 0) {
+        start_wanted(drill);
+        (void)poll(NULL, 0, TURN_MS);
+    }
     (void)printf("\nstopping\n");
     (void)stage_stop_all(&drill->stage);
 }

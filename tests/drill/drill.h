@@ -24,6 +24,7 @@ struct drill_phase {
     uint64_t begin_ns, end_ns;
     unsigned signing_max_ms, creating_max_ms; /* what is promised; 0: nothing is */
     struct load_summary signing, creating;
+    uint64_t machine_ns; /* the longest time in which this machine let a thread wait */
 };
 
 /* A client that prefers one region. */
@@ -45,6 +46,7 @@ struct drill {
     struct drill_phase phases[DRILL_PHASES_MAX];
     struct drill_latency near, far;
     struct stage_node *victim; /* of the phase that begins */
+    bool leads;                /* it leads, or a node of its region */
     char chosen[64];           /* where a client without a preference went, undisturbed */
     bool stuck;                /* a condition was waited for in vain */
     bool finished;             /* the checks of the end were made */

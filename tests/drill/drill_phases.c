@@ -23,9 +23,9 @@ typedef void (*phase_action)(struct drill *drill);
 struct step {
     phase_choice choose;
     phase_action act;
-    unsigned load_ms, quick_ms; /* the load goes on for so long after it */
-    unsigned signing_max_ms;    /* what is promised; 0: nothing is */
-    unsigned creating_max_ms, creating_region_max_ms;
+    unsigned load_ms, quick_ms;                       /* the load goes on for so long after it */
+    unsigned signing_max_ms;                          /* what is promised; 0: nothing is */
+    unsigned creating_max_ms, creating_region_max_ms; /* if a leader is hit; by the timing */
     bool settle; /* the phase lasts until all nodes are in order again, too */
 };
 
@@ -50,18 +50,23 @@ static bool choose_in_use(struct drill *drill, const char *what, char *ret_event
         (void)fprintf(stderr, "the application talks to no node\n");
         return false;
     }
-    say(ret_event, what, drill->victim, find_leader(drill) == drill->victim ? ", leading" : "");
+    drill->leads = find_leader(drill) == drill->victim;
+    say(ret_event, what, drill->victim, drill->leads ? ", leading" : "");
     return true;
 }
 
 static bool choose_leader(struct drill *drill, const char *what, char *ret_event)
 {
+    const struct stage_node *in_use;
+
     drill->victim = find_leader(drill);
     if (drill->victim == NULL) {
         (void)fprintf(stderr, "no node leads\n");
         return false;
     }
-    say(ret_event, what, drill->victim, "");
+    drill->leads = true;
+    in_use = stage_node_in_use(&drill->stage, STAGE_EAST_APP, WATCH_MS);
+    say(ret_event, what, drill->victim, in_use == drill->victim ? ", in use" : "");
     return true;
 }
 
@@ -70,8 +75,8 @@ static bool choose_region(struct drill *drill, const char *what, const char *reg
 {
     const struct stage_node *leader = find_leader(drill);
 
-    say(ret_event, what, NULL,
-        leader != NULL && strcmp(leader->region, region) == 0 ? ", one leads" : "");
+    drill->leads = leader != NULL && strcmp(leader->region, region) == 0;
+    say(ret_event, what, NULL, drill->leads ? ", one leads" : "");
     return true;
 }
 
@@ -109,7 +114,7 @@ static bool west_to_cut(struct drill *drill, char *ret_event)
 
 static bool east_to_kill(struct drill *drill, char *ret_event)
 {
-    return choose_region(drill, "kill -9 both nodes of region east", "east", ret_event);
+    return choose_region(drill, "kill -9 both nodes of east", "east", ret_event);
 }
 
 static bool region_to_heal(struct drill *drill, char *ret_event)
@@ -185,11 +190,11 @@ static void kill_east(struct drill *drill)
 
 static const struct step steps[] = {
     {nobody, nothing, 3000, 1000, 0, 0, 0, false},
-    {in_use_to_kill, kill_victim, 3000, 1500, 100, 0, 0, false},
+    {in_use_to_kill, kill_victim, 3000, 1500, 100, 300, 300, false},
     {all_to_bring_back, bring_back, 1500, 500, 0, 0, 0, true},
     {leader_to_kill, kill_victim, 3000, 1500, 100, 300, 300, false},
     {all_to_bring_back, bring_back, 1500, 500, 0, 0, 0, true},
-    {in_use_to_freeze, freeze_victim, 4000, 2500, 500, 0, 0, false},
+    {in_use_to_freeze, freeze_victim, 5000, 4000, 500, 3000, 1200, false},
     {all_to_bring_back, bring_back, 1500, 500, 0, 0, 0, true},
     {leader_to_freeze, freeze_victim, 5000, 4000, 500, 3000, 1200, false},
     {all_to_bring_back, bring_back, 1500, 500, 0, 0, 0, true},
@@ -212,6 +217,7 @@ static void let_load_run(struct drill *drill, uint64_t until_ns)
 /* One phase ends where the next begins, so that nothing falls in between. */
 static void close_phase(struct drill *drill, uint64_t end_ns)
 {
+    struct load_summary machine;
     struct drill_phase *phase;
 
     if (drill->phase_count == 0) {
@@ -221,6 +227,8 @@ static void close_phase(struct drill *drill, uint64_t end_ns)
     phase->end_ns = end_ns;
     load_summarize(drill->load, LOAD_SIGNING, phase->begin_ns, end_ns, &phase->signing);
     load_summarize(drill->load, LOAD_CREATING, phase->begin_ns, end_ns, &phase->creating);
+    load_summarize(drill->load, LOAD_MACHINE, phase->begin_ns, end_ns, &machine);
+    phase->machine_ns = machine.longest_ns;
     drill_report_phase(drill, phase);
 }
 
@@ -229,10 +237,13 @@ static bool run_step(struct drill *drill, const struct step *step)
     struct drill_phase phase = {.signing_max_ms = step->signing_max_ms};
     uint64_t load_ms = drill->options.quick ? step->quick_ms : step->load_ms;
 
-    phase.creating_max_ms =
-        drill->options.region_timing ? step->creating_region_max_ms : step->creating_max_ms;
+    drill->leads = false;
     if (!step->choose(drill, phase.event)) {
         return false;
+    }
+    if (drill->leads) {
+        phase.creating_max_ms =
+            drill->options.region_timing ? step->creating_region_max_ms : step->creating_max_ms;
     }
     phase.begin_ns = clock_monotonic_ns();
     step->act(drill);

@@ -9,7 +9,8 @@
 
 #define NS_PER_S 1e9
 #define NS_PER_MS 1e6
-#define EVENT_WIDTH 45
+#define EVENT_WIDTH 41
+#define COUNT_WIDTH 49
 
 static double since_begin_s(const struct drill *drill, uint64_t at_ns)
 {
@@ -39,41 +40,28 @@ void drill_report_step(const struct drill *drill, const char *what)
     (void)fflush(stdout);
 }
 
-static void print_heading(const char *first)
-{
-    (void)printf("\n%9s %-*s  %-18s  %8s  %-18s\n", "", EVENT_WIDTH, "", "   signing", "longest",
-                 "   creating keys");
-    (void)printf("%9s %-*s  %8s  %8s  %8s  %8s  %8s\n", first, EVENT_WIDTH, "event", "done", "gap",
-                 "call", "done", "gap");
-}
-
 void drill_report_event(const struct drill *drill, const struct drill_phase *phase)
 {
     if (phase->begin_ns == drill->phases[0].begin_ns) {
-        print_heading("time");
+        (void)printf("\n%9s %-*s  %-15s  %7s  %-15s\n", "", EVENT_WIDTH, "", "signatures",
+                     "longest", "keys created");
+        (void)printf("%9s %-*s  %6s  %7s  %7s  %6s  %7s\n", "time", EVENT_WIDTH, "event", "made",
+                     "gap", "call", "made", "gap");
     }
     (void)printf("%7.1f s %-*s", since_begin_s(drill, phase->begin_ns), EVENT_WIDTH, phase->event);
     (void)fflush(stdout);
 }
 
-/* "1,234 ms", with a mark if that is more than was promised. */
-static void print_ms(uint64_t time_ns, unsigned max_ms)
+static double ms(uint64_t time_ns)
 {
-    double time_ms = (double)time_ns / NS_PER_MS;
-
-    (void)printf("  %5.0f ms%s", time_ms, max_ms > 0 && time_ms > max_ms ? "!" : "");
-    if (max_ms == 0 || time_ms <= max_ms) {
-        (void)printf(" ");
-    }
+    return (double)time_ns / NS_PER_MS;
 }
 
 static void print_measured(const struct drill_phase *phase)
 {
-    (void)printf("  %7" PRIu64, phase->signing.done);
-    print_ms(phase->signing.gap_ns, phase->signing_max_ms);
-    print_ms(phase->signing.longest_ns, 0);
-    (void)printf("%7" PRIu64, phase->creating.done);
-    print_ms(phase->creating.gap_ns, phase->creating_max_ms);
+    (void)printf("  %6" PRIu64 "  %4.0f ms  %4.0f ms  %6" PRIu64 "  %4.0f ms\n",
+                 phase->signing.done, ms(phase->signing.gap_ns), ms(phase->signing.longest_ns),
+                 phase->creating.done, ms(phase->creating.gap_ns));
 }
 
 static void print_failures(struct drill *drill)
@@ -92,58 +80,66 @@ static void print_failures(struct drill *drill)
 void drill_report_phase(struct drill *drill, const struct drill_phase *phase)
 {
     print_measured(phase);
-    (void)printf("\n");
     print_failures(drill);
     (void)fflush(stdout);
 }
 
 /* ---- The end. */
 
-static void print_bound(unsigned max_ms, uint64_t time_ns)
+/* "  54 of  100", with a mark if that is more than was promised. */
+static void print_gap(uint64_t gap_ns, unsigned max_ms)
 {
     if (max_ms == 0) {
-        (void)printf("  %9s", "");
+        (void)printf(" %6.0f          ", ms(gap_ns));
     } else {
-        (void)printf("  %s %4u", (double)time_ns / NS_PER_MS > max_ms ? "MISSED" : "  kept",
-                     max_ms);
+        (void)printf(" %6.0f of %4u %c", ms(gap_ns), max_ms, ms(gap_ns) > max_ms ? '!' : ' ');
     }
 }
 
 static void print_phase(const struct drill_phase *phase)
 {
-    (void)printf("  %-*s %7" PRIu64 " %6" PRIu64 " %5" PRIu64 " %7.0f", EVENT_WIDTH, phase->event,
-                 phase->signing.done, phase->signing.failed, phase->signing.wrong,
-                 (double)phase->signing.gap_ns / NS_PER_MS);
-    print_bound(phase->signing_max_ms, phase->signing.gap_ns);
-    (void)printf(" %7" PRIu64 " %6" PRIu64 " %7.0f", phase->creating.done, phase->creating.failed,
-                 (double)phase->creating.gap_ns / NS_PER_MS);
-    print_bound(phase->creating_max_ms, phase->creating.gap_ns);
-    (void)printf("\n");
+    (void)printf("  %-*s %6" PRIu64 " %6" PRIu64 " %5" PRIu64, EVENT_WIDTH, phase->event,
+                 phase->signing.done, phase->signing.failed, phase->signing.wrong);
+    print_gap(phase->signing.gap_ns, phase->signing_max_ms);
+    (void)printf(" %6" PRIu64, phase->creating.done);
+    print_gap(phase->creating.gap_ns, phase->creating_max_ms);
+    (void)printf(" %7.0f\n", ms(phase->machine_ns));
 }
 
 static void print_table(const struct drill *drill)
 {
-    (void)printf("\n  %-*s %-40s %s\n", EVENT_WIDTH, "", "signatures", "keys created");
-    (void)printf("  %-*s %7s %6s %5s %7s  %11s %7s %6s %7s  %11s\n", EVENT_WIDTH, "", "made",
-                 "failed", "wrong", "gap ms", "at most ms ", "made", "failed", "gap ms",
-                 "at most ms ");
+    unsigned missed = 0;
+
+    (void)printf("\n  %-*s %-35s %-22s %8s\n", EVENT_WIDTH, "", "signatures", "keys created",
+                 "machine");
+    (void)printf("  %-*s %6s %6s %5s %6s %-9s %6s %6s %-9s %6s\n", EVENT_WIDTH, "", "made",
+                 "failed", "wrong", "gap ms", "of max", "made", "gap ms", "of max", "ms");
     for (unsigned i = 0; i < drill->phase_count; i++) {
-        print_phase(&drill->phases[i]);
+        const struct drill_phase *phase = &drill->phases[i];
+
+        print_phase(phase);
+        missed += phase->signing_max_ms > 0 && ms(phase->signing.gap_ns) > phase->signing_max_ms;
+        missed += phase->creating_max_ms > 0 && ms(phase->creating.gap_ns) > phase->creating_max_ms;
     }
+    (void)printf("\n  gap: the longest time in which none was made. max: what is promised%s.\n"
+                 "  machine: the longest time in which this machine let a thread wait for a "
+                 "processor.\n",
+                 missed > 0 ? "; ! is more" : "");
 }
 
 static void print_latency(const char *what, const struct drill_latency *latency)
 {
     if (latency->measured) {
-        (void)printf("  %-45s %8.2f ms, at %s\n", what, latency->median_ms, latency->node);
+        (void)printf("  %-*s %8.2f ms, at %s\n", COUNT_WIDTH, what, latency->median_ms,
+                     latency->node);
     } else {
-        (void)printf("  %-45s not measured\n", what);
+        (void)printf("  %-*s not measured\n", COUNT_WIDTH, what);
     }
 }
 
 static void print_count(const char *what, uint64_t count)
 {
-    (void)printf("  %-45s %8" PRIu64 "\n", what, count);
+    (void)printf("  %-*s %8" PRIu64 "\n", COUNT_WIDTH, what, count);
 }
 
 void drill_report_end(const struct drill *drill)
@@ -158,13 +154,15 @@ void drill_report_end(const struct drill *drill)
     print_count("  there more than once", drill->twice);
     print_count("creations answered with an error", drill->creating.failed);
     print_count("nodes that ended by themselves", drill->stage.ended);
-    (void)printf("  %-45s %3u of %u\n", "replicas whole", drill->directories_whole, STAGE_NODES);
-    (void)printf("  %-45s %3u of %u\n", "replicas equal", drill->directories_equal, STAGE_NODES);
+    (void)printf("  %-*s %3u of %u\n", COUNT_WIDTH, "replicas whole", drill->directories_whole,
+                 STAGE_NODES);
+    (void)printf("  %-*s %3u of %u\n", COUNT_WIDTH, "replicas equal", drill->directories_equal,
+                 STAGE_NODES);
     print_latency("median of a signature, client prefers its region", &drill->near);
     print_latency("median of a signature, client prefers the other", &drill->far);
-    (void)printf("  %-45s %8s\n", "a client without a preference chose", drill->chosen);
+    (void)printf("  %-*s %8s\n", COUNT_WIDTH, "a client without a preference chose", drill->chosen);
     if (drill->near.measured && drill->far.measured) {
-        (void)printf("  %-45s %8.1f times\n", "across takes",
+        (void)printf("  %-*s %8.1f times\n", COUNT_WIDTH, "across takes",
                      drill->far.median_ms / drill->near.median_ms);
     }
     (void)printf("\n%s\n", drill_passed(drill)

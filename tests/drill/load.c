@@ -18,6 +18,8 @@
 #define NS_PER_MS 1000000u
 #define FIRST_ROOM 4096u
 #define FAILURES_MAX 1024u
+#define PULSE_NS 2000000u
+#define PULSE_NOTED_NS 5000000u /* shorter ones are not worth the memory */
 
 enum outcome { DONE, FAILED, WRONG };
 
@@ -43,7 +45,7 @@ struct load {
     struct p11_key keys[2];
     atomic_bool stop;
     unsigned worker_count;
-    struct worker workers[LOAD_SIGNERS_MAX + 1];
+    struct worker workers[LOAD_SIGNERS_MAX + 2];
     uint8_t run[8];        /* first half of the ids of this run's keys */
     pthread_mutex_t mutex; /* what follows */
     uint8_t (*ids)[P11_ID_SIZE];
@@ -191,6 +193,24 @@ static void *run_creator(void *data)
     return NULL;
 }
 
+static void *run_pulse(void *data)
+{
+    struct worker *worker = data;
+    uint64_t last_ns = clock_monotonic_ns();
+
+    while (!atomic_load(&worker->load->stop)) {
+        uint64_t now_ns;
+
+        sleep_until(last_ns + PULSE_NS);
+        now_ns = clock_monotonic_ns();
+        if (now_ns - last_ns >= PULSE_NOTED_NS) {
+            remember(worker, LOAD_PULSE, DONE, CKR_OK, last_ns + PULSE_NS, now_ns);
+        }
+        last_ns = now_ns;
+    }
+    return NULL;
+}
+
 /* ---- Life. */
 
 static bool start_worker(struct load *load, unsigned index, void *(*run)(void *data))
@@ -235,8 +255,9 @@ struct load *load_start(struct p11 *p11, const struct load_options *options)
     for (unsigned i = 0; started && i < options->signers; i++) {
         started = start_worker(load, i, run_signer);
     }
+    started = started && start_worker(load, load->worker_count, run_pulse);
     if (started && options->create) {
-        started = start_worker(load, options->signers, run_creator);
+        started = start_worker(load, load->worker_count, run_creator);
     }
     if (!started) {
         load_stop(load);

@@ -15,9 +15,12 @@
 #define LOAD_SIGNERS_MAX 64u
 #define LOAD_FAILURES_SHOWN_MAX 20u
 
-enum load_work { LOAD_RSA, LOAD_EC, LOAD_CREATE };
+enum load_work { LOAD_RSA, LOAD_EC, LOAD_CREATE, LOAD_PULSE };
 #define LOAD_SIGNING ((1u << LOAD_RSA) | (1u << LOAD_EC))
 #define LOAD_CREATING (1u << LOAD_CREATE)
+/* A thread that does nothing but sleep for 2 ms. What it sleeps longer, this machine stood still,
+ * or was busy with something else: nobody can be quicker than that. */
+#define LOAD_MACHINE (1u << LOAD_PULSE)
 
 struct load_options {
     unsigned signers;   /* threads, at most LOAD_SIGNERS_MAX */

@@ -1,0 +1,982 @@
+/* Calls against scripted nodes: which node answers, what is repeated, how long it takes. */
+#include "client/call.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/handle.h"
+#include "tests/lib/certs.h"
+#include "tests/lib/test.h"
+#include "tests/unit/client_peer.h"
+#include "wire/frame.h"
+
+#define PEERS 3u
+#define PATIENCE_MS 15000u
+
+static char dir[256];
+static struct peer *peers[PEERS];
+static struct quadhsm *handle;
+static const char *const names[PEERS] = {"alpha", "beta", "gamma"};
+
+static void set_up(void)
+{
+    test_make_dir(dir, sizeof dir);
+    certs_make_ca(dir);
+    certs_make_subject(dir, "app", "client:app");
+    for (unsigned i = 0; i < PEERS; i++) {
+        certs_make_node(dir, names[i]);
+        peers[i] = peer_start(&(struct peer_options){.dir = dir,
+                                                     .certificate = names[i],
+                                                     .node = names[i],
+                                                     .region = i == 0 ? "east" : "west"});
+    }
+}
+
+static void tear_down(void)
+{
+    quadhsm_close(handle);
+    handle = NULL;
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_stop(peers[i]);
+    }
+    test_remove_dir(dir);
+}
+
+/* The first @count peers are seeds. @region: prefer it. */
+static struct client_config *config_for(unsigned count, const char *region)
+{
+    struct client_config *config = peer_config(dir, "app", peers, count);
+
+    (void)snprintf(config->region, sizeof config->region, "%s", region);
+    return config;
+}
+
+static void open_handle(unsigned count)
+{
+    ck_assert_int_eq(client_open_config(config_for(count, "east"), &handle), QH_OK);
+}
+
+static enum qh_err call_random(void)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Random random = QUADHSM__RANDOM__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    random.size = 4;
+    request.op_case = QUADHSM__REQUEST__OP_RANDOM;
+    request.random = &random;
+    err = client_call(handle, &request, &response);
+    if (err == QH_OK) {
+        wire_message_free(&response->base);
+    }
+    return err;
+}
+
+static enum qh_err call_destroy(void)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Destroy destroy = QUADHSM__DESTROY__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    request.op_case = QUADHSM__REQUEST__OP_DESTROY;
+    request.destroy = &destroy;
+    err = client_call(handle, &request, &response);
+    if (err == QH_OK) {
+        wire_message_free(&response->base);
+    }
+    ck_assert_uint_eq(request.request_id.len, 0);
+    return err;
+}
+
+static enum qh_err call_use(void)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Use use = QUADHSM__USE__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    request.op_case = QUADHSM__REQUEST__OP_USE;
+    request.use = &use;
+    err = client_call(handle, &request, &response);
+    if (err == QH_OK) {
+        wire_message_free(&response->base);
+    }
+    return err;
+}
+
+static void nap(unsigned ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000u, .tv_nsec = (long)(ms % 1000u) * 1000000L};
+
+    (void)nanosleep(&time, NULL);
+}
+
+#define WAIT_UNTIL(condition)                                           \
+    do {                                                                \
+        uint64_t limit_ms = clock_monotonic_ms() + PATIENCE_MS;         \
+        while (!(condition)) {                                          \
+            ck_assert_msg(clock_monotonic_ms() < limit_ms, #condition); \
+            nap(2);                                                     \
+        }                                                               \
+    } while (false)
+
+static bool probed(const char *node, enum quadhsm_readiness readiness)
+{
+    struct quadhsm_endpoint *list;
+    size_t count;
+    bool is = false;
+
+    ck_assert_int_eq(quadhsm_endpoints(handle, false, &list, &count), QUADHSM_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].node, node) == 0 && list[i].readiness == readiness) {
+            is = true;
+        }
+    }
+    free(list);
+    return is;
+}
+
+static void wait_all_ready(void)
+{
+    for (unsigned i = 0; i < PEERS; i++) {
+        WAIT_UNTIL(probed(names[i], QUADHSM_READY));
+    }
+}
+
+/* Hedge as late as possible, so that on a machine with much to do the first node still answers. */
+static void be_patient(void)
+{
+    handle_lock(handle);
+    for (unsigned i = 0; i < HEDGE_KINDS; i++) {
+        handle->hedge.kinds[i] = (struct hedge_learnt){.measured = true, .service_ms = 1e6};
+    }
+    handle_unlock(handle);
+}
+
+/* Opened, and all seeds measured: from now on it is certain which node is asked first. */
+static void open_ready(unsigned count)
+{
+    open_handle(count);
+    ck_assert_int_eq(call_random(), QH_OK);
+    for (unsigned i = 0; i < count; i++) {
+        WAIT_UNTIL(probed(names[i], QUADHSM_READY));
+    }
+    be_patient();
+}
+
+/* ---- which node ---- */
+
+START_TEST(the_preferred_region_answers)
+{
+    unsigned before;
+
+    open_ready(PEERS);
+    before = peer_requests(peers[0]);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(call_random(), QH_OK);
+        ck_assert_str_eq(quadhsm_last_node(), "alpha");
+    }
+    ck_assert_uint_eq(peer_requests(peers[0]), before + 20);
+}
+END_TEST
+
+START_TEST(without_a_region_the_nearest_answers)
+{
+    peer_set_delay(peers[0], 40);
+    peer_set_delay(peers[2], 40);
+    ck_assert_int_eq(client_open_config(config_for(PEERS, ""), &handle), QH_OK);
+    ck_assert_int_eq(call_random(), QH_OK);
+    wait_all_ready();
+    be_patient();
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(call_random(), QH_OK);
+        ck_assert_str_eq(quadhsm_last_node(), "beta");
+    }
+}
+END_TEST
+
+START_TEST(spreading_uses_all_near_nodes)
+{
+    struct client_config *config = config_for(PEERS, "west");
+    unsigned far;
+
+    config->spread = true;
+    ck_assert_int_eq(client_open_config(config, &handle), QH_OK);
+    ck_assert_int_eq(call_random(), QH_OK);
+    wait_all_ready();
+    be_patient();
+    handle_lock(handle); /* measured as it should be, on a machine with nothing else to do */
+    for (size_t i = 0; i < handle->endpoints.count; i++) {
+        handle->endpoints.list[i]->health.round_trip_ms = 20.0;
+        handle->endpoints.list[i]->health.queue_ms = 0.0;
+    }
+    handle_unlock(handle);
+    far = peer_requests(peers[0]);
+    for (int i = 0; i < 60; i++) {
+        ck_assert_int_eq(call_random(), QH_OK);
+    }
+    ck_assert_uint_gt(peer_requests(peers[1]), 5);
+    ck_assert_uint_gt(peer_requests(peers[2]), 5);
+    ck_assert_uint_eq(peer_requests(peers[0]), far);
+}
+END_TEST
+
+START_TEST(a_node_that_is_not_ready_is_left_out)
+{
+    peer_set_readiness(peers[0], QUADHSM__READINESS__READINESS_LOCKED);
+    open_handle(PEERS);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_uint_eq(peer_requests(peers[0]), 0);
+    WAIT_UNTIL(probed("alpha", QUADHSM_LOCKED));
+}
+END_TEST
+
+START_TEST(one_node_alone_can_be_asked)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Random random = QUADHSM__RANDOM__INIT;
+    Quadhsm__Response *response;
+
+    random.size = 1;
+    request.op_case = QUADHSM__REQUEST__OP_RANDOM;
+    request.random = &random;
+    open_ready(PEERS);
+    ck_assert_int_eq(client_call_node(handle, "gamma", &request, &response), QH_OK);
+    wire_message_free(&response->base);
+    ck_assert_str_eq(quadhsm_last_node(), "gamma");
+    ck_assert_int_eq(client_call_node(handle, "delta", &request, &response), QH_ENOTFOUND);
+    peer_set_error(peers[2], QH_EBUSY, "full");
+    ck_assert_int_eq(client_call_node(handle, "gamma", &request, &response), QH_EBUSY);
+}
+END_TEST
+
+/* ---- failing over ---- */
+
+START_TEST(a_dead_node_is_replaced_at_once)
+{
+    uint64_t begun_ms;
+
+    open_ready(PEERS);
+    peer_kill(peers[0]);
+    begun_ms = clock_monotonic_ms();
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_str_ne(quadhsm_last_node(), "alpha");
+    ck_assert_uint_lt(clock_monotonic_ms() - begun_ms, 1000);
+    peer_restart(peers[0]);
+    WAIT_UNTIL(call_random() == QH_OK && strcmp(quadhsm_last_node(), "alpha") == 0);
+}
+END_TEST
+
+START_TEST(a_frozen_node_is_hedged_and_then_avoided)
+{
+    uint64_t begun_ms, first_ms, second_ms;
+
+    open_ready(PEERS);
+    hedge_init(&handle->hedge);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(call_random(), QH_OK);
+    }
+    peer_set_mode(peers[0], PEER_FROZEN);
+    begun_ms = clock_monotonic_ms();
+    ck_assert_int_eq(call_random(), QH_OK);
+    first_ms = clock_monotonic_ms() - begun_ms;
+    ck_assert_str_ne(quadhsm_last_node(), "alpha");
+    begun_ms = clock_monotonic_ms();
+    ck_assert_int_eq(call_random(), QH_OK);
+    second_ms = clock_monotonic_ms() - begun_ms;
+    ck_assert_str_ne(quadhsm_last_node(), "alpha");
+    ck_assert_uint_ge(first_ms, 20);
+    ck_assert_uint_lt(first_ms, 1500);
+    ck_assert_uint_lt(second_ms, 1000);
+    WAIT_UNTIL(probed("alpha", QUADHSM_UNREACHABLE));
+    peer_set_mode(peers[0], PEER_ANSWERS);
+    WAIT_UNTIL(call_random() == QH_OK && strcmp(quadhsm_last_node(), "alpha") == 0);
+}
+END_TEST
+
+START_TEST(a_node_that_only_answers_pings_is_hedged)
+{
+    open_ready(PEERS);
+    peer_set_mode(peers[0], PEER_SLOW);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_str_ne(quadhsm_last_node(), "alpha");
+}
+END_TEST
+
+START_TEST(a_broken_answer_is_as_good_as_none)
+{
+    static const enum peer_mode modes[] = {PEER_BREAKS, PEER_GARBAGE, PEER_HUGE, PEER_OTHER_ID,
+                                           PEER_TRUNCATES};
+
+    for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        open_ready(PEERS);
+        ck_assert_int_eq(call_random(), QH_OK);
+        ck_assert_str_eq(quadhsm_last_node(), "alpha");
+        peer_set_mode(peers[0], modes[i]);
+        ck_assert_int_eq(call_random(), QH_OK);
+        ck_assert_str_ne(quadhsm_last_node(), "alpha");
+        peer_set_mode(peers[0], PEER_ANSWERS);
+        quadhsm_close(handle);
+    }
+    handle = NULL;
+}
+END_TEST
+
+START_TEST(errors_of_one_node_send_the_call_elsewhere)
+{
+    static const enum qh_err errors[] = {QH_ELOCKED, QH_ECANCELED,      QH_EBUSY,
+                                         QH_ESTALE,  QH_EUNINITIALIZED, QH_ENOTENROLLED,
+                                         QH_EIO,     QH_ENOQUORUM,      QH_ETIMEOUT};
+
+    for (unsigned i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        unsigned asked;
+
+        peer_set_error(peers[0], 0, NULL);
+        open_ready(PEERS);
+        asked = peer_requests(peers[0]);
+        peer_set_error(peers[0], errors[i], "not here");
+        ck_assert_int_eq(call_random(), QH_OK);
+        ck_assert_str_ne(quadhsm_last_node(), "alpha");
+        ck_assert_uint_eq(peer_requests(peers[0]), asked + 1);
+        quadhsm_close(handle);
+    }
+    handle = NULL;
+}
+END_TEST
+
+START_TEST(a_real_answer_ends_the_call)
+{
+    static const enum qh_err errors[] = {QH_EPIN,   QH_ENOTFOUND, QH_ESIGNATURE,  QH_EPERM,
+                                         QH_EEXIST, QH_ETICKET,   QH_EUNSUPPORTED};
+
+    unsigned others;
+
+    open_ready(PEERS);
+    others = peer_requests(peers[1]) + peer_requests(peers[2]);
+    for (unsigned i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        peer_set_error(peers[0], errors[i], "as it is");
+        ck_assert_int_eq(call_random(), errors[i]);
+        ck_assert_str_eq(quadhsm_error_detail(), "as it is");
+        ck_assert_str_eq(quadhsm_last_node(), "alpha");
+    }
+    ck_assert_uint_eq(peer_requests(peers[1]) + peer_requests(peers[2]), others);
+}
+END_TEST
+
+START_TEST(locked_everywhere_is_told_at_once)
+{
+    uint64_t begun_ms = clock_monotonic_ms();
+
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_set_error(peers[i], QH_ELOCKED, "unlock it");
+    }
+    open_handle(PEERS);
+    ck_assert_int_eq(call_random(), QH_ELOCKED);
+    ck_assert_ptr_nonnull(strstr(quadhsm_error_detail(), "alpha: unlock it"));
+    ck_assert_ptr_nonnull(strstr(quadhsm_error_detail(), "gamma: unlock it"));
+    ck_assert_uint_lt(clock_monotonic_ms() - begun_ms, 5000);
+}
+END_TEST
+
+START_TEST(busy_everywhere_is_tried_until_it_is_not)
+{
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_set_error(peers[i], QH_EBUSY, "full");
+    }
+    open_handle(PEERS);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 400), QUADHSM_OK);
+    ck_assert_int_eq(call_random(), QH_EBUSY);
+    ck_assert_uint_gt(peer_requests(peers[0]), 1);
+}
+END_TEST
+
+START_TEST(a_single_node_that_was_restarted_is_found_again)
+{
+    open_handle(1);
+    ck_assert_int_eq(call_random(), QH_OK);
+    peer_kill(peers[0]);
+    peer_restart(peers[0]);
+    ck_assert_int_eq(call_random(), QH_OK);
+}
+END_TEST
+
+START_TEST(nobody_there_is_told_at_the_deadline)
+{
+    uint64_t begun_ms, took_ms;
+
+    open_handle(2);
+    peer_kill(peers[0]);
+    peer_kill(peers[1]);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 500), QUADHSM_OK);
+    begun_ms = clock_monotonic_ms();
+    ck_assert_int_eq(call_random(), QH_ECONN);
+    took_ms = clock_monotonic_ms() - begun_ms;
+    ck_assert_uint_ge(took_ms, 500);
+    ck_assert_uint_lt(took_ms, 2500);
+    ck_assert_str_ne(quadhsm_error_detail(), "");
+    ck_assert_str_eq(quadhsm_last_node(), "");
+}
+END_TEST
+
+START_TEST(silence_everywhere_ends_at_the_deadline)
+{
+    open_ready(PEERS);
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_set_mode(peers[i], PEER_SLOW);
+    }
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 700), QUADHSM_OK);
+    ck_assert_int_eq(call_random(), QH_ETIMEOUT);
+    /* Each was given a chance. */
+    for (unsigned i = 0; i < PEERS; i++) {
+        ck_assert_uint_gt(peer_requests(peers[i]), 0);
+    }
+}
+END_TEST
+
+/* ---- changes ---- */
+
+static uint32_t just_ok(unsigned asked, const Quadhsm__Request *request,
+                        Quadhsm__Response *response)
+{
+    (void)asked;
+    (void)request;
+    (void)response;
+    return QH_OK;
+}
+
+START_TEST(a_change_is_repeated_under_its_id)
+{
+    struct peer_last first, second;
+
+    open_ready(PEERS);
+    peer_set_mode(peers[0], PEER_BREAKS);
+    peer_set_answer(peers[1], just_ok);
+    peer_set_answer(peers[2], just_ok);
+    ck_assert_int_eq(call_destroy(), QH_OK);
+    first = peer_last(peers[0]);
+    second = peer_last(strcmp(quadhsm_last_node(), "beta") == 0 ? peers[1] : peers[2]);
+    ck_assert_uint_eq(first.request_id_size, 16);
+    ck_assert_uint_eq(second.request_id_size, 16);
+    ck_assert_mem_eq(first.request_id, second.request_id, 16);
+    /* And the next change has another one. */
+    peer_set_mode(peers[0], PEER_ANSWERS);
+    peer_set_answer(peers[0], just_ok);
+    ck_assert_int_eq(call_destroy(), QH_OK);
+    second = peer_last(strcmp(quadhsm_last_node(), "alpha") == 0  ? peers[0]
+                       : strcmp(quadhsm_last_node(), "beta") == 0 ? peers[1]
+                                                                  : peers[2]);
+    ck_assert_mem_ne(first.request_id, second.request_id, 16);
+}
+END_TEST
+
+START_TEST(a_read_has_no_request_id)
+{
+    open_handle(1);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).request_id_size, 0);
+}
+END_TEST
+
+START_TEST(a_change_that_nobody_answered_is_unknown)
+{
+    open_handle(1);
+    ck_assert_int_eq(call_random(), QH_OK);
+    peer_set_mode(peers[0], PEER_SLOW);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 300), QUADHSM_OK);
+    ck_assert_int_eq(call_destroy(), QH_EUNKNOWN);
+    ck_assert_int_eq(call_random(), QH_ETIMEOUT);
+}
+END_TEST
+
+START_TEST(a_change_that_was_never_sent_is_not_unknown)
+{
+    open_handle(1);
+    ck_assert_int_eq(call_random(), QH_OK);
+    peer_kill(peers[0]);
+    WAIT_UNTIL(probed("alpha", QUADHSM_UNREACHABLE));
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 300), QUADHSM_OK);
+    ck_assert_int_eq(call_destroy(), QH_ECONN);
+}
+END_TEST
+
+START_TEST(without_a_majority_all_nodes_are_asked_and_the_reason_is_told)
+{
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_set_error(peers[i], QH_ENOQUORUM, "no majority");
+    }
+    open_handle(PEERS);
+    be_patient();
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 3000), QUADHSM_OK);
+    ck_assert_int_eq(call_destroy(), QH_ENOQUORUM);
+    ck_assert_ptr_nonnull(strstr(quadhsm_error_detail(), "keys can be used"));
+    for (unsigned i = 0; i < PEERS; i++) {
+        ck_assert_uint_gt(peer_requests(peers[i]), 1);
+    }
+}
+END_TEST
+
+static uint32_t unknown_then_done(unsigned asked, const Quadhsm__Request *request,
+                                  Quadhsm__Response *response)
+{
+    (void)request;
+    (void)response;
+    return asked == 0 ? QH_EUNKNOWN : QH_OK;
+}
+
+START_TEST(a_node_that_does_not_know_is_asked_again)
+{
+    peer_set_answer(peers[0], unknown_then_done);
+    open_handle(1);
+    ck_assert_int_eq(call_destroy(), QH_OK);
+    ck_assert_uint_eq(peer_asked(peers[0]), 2);
+}
+END_TEST
+
+START_TEST(a_leader_that_comes_back_is_waited_for)
+{
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_set_error(peers[i], QH_ENOQUORUM, "no majority");
+    }
+    open_handle(PEERS);
+    peer_set_answer(peers[2], unknown_then_done);
+    ck_assert_int_eq(call_destroy(), QH_OK);
+}
+END_TEST
+
+/* ---- levels ---- */
+
+START_TEST(the_highest_revision_seen_is_sent)
+{
+    open_handle(1);
+    peer_set_revision(peers[0], 77);
+    ck_assert_int_eq(call_random(), QH_OK);
+    peer_set_revision(peers[0], 50);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).min_revision, 77);
+    ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_SESSION);
+    quadhsm_set_level(handle, QUADHSM_LOCAL);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_LOCAL);
+    ck_assert_uint_eq(peer_last(peers[0]).min_revision, 0);
+    quadhsm_set_level(handle, QUADHSM_LINEARIZABLE);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_LINEARIZABLE);
+    /* A key is used and a change made as after what was seen, whatever reads want. */
+    ck_assert_int_eq(call_use(), QH_OK);
+    ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_SESSION);
+    ck_assert_uint_eq(peer_last(peers[0]).min_revision, 77);
+}
+END_TEST
+
+static uint32_t behind(unsigned asked, const Quadhsm__Request *request, Quadhsm__Response *response)
+{
+    (void)asked;
+    (void)response;
+    return request->level == QUADHSM__LEVEL__LEVEL_SESSION && request->min_revision > 10 ? QH_ESTALE
+                                                                                         : QH_OK;
+}
+
+START_TEST(a_key_is_used_on_a_node_that_is_behind_if_there_is_no_other)
+{
+    open_ready(2);
+    peer_set_revision(peers[0], 20);
+    ck_assert_int_eq(call_random(), QH_OK);
+    peer_set_revision(peers[1], 10);
+    peer_set_answer(peers[1], behind);
+    peer_kill(peers[0]);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 3000), QUADHSM_OK);
+    ck_assert_int_eq(call_use(), QH_OK);
+    ck_assert_str_eq(quadhsm_last_node(), "beta");
+    ck_assert_int_eq(peer_last(peers[1]).level, QUADHSM__LEVEL__LEVEL_LOCAL);
+    /* But not so for a read that must not be old. */
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 300), QUADHSM_OK);
+    ck_assert_int_eq(call_random(), QH_ESTALE);
+}
+END_TEST
+
+START_TEST(the_node_is_told_how_much_time_is_left)
+{
+    open_handle(1);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 5000), QUADHSM_OK);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_uint_gt(peer_last(peers[0]).timeout_ms, 1000);
+    ck_assert_uint_lt(peer_last(peers[0]).timeout_ms, 5000);
+}
+END_TEST
+
+START_TEST(timeouts_have_limits)
+{
+    open_handle(1);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 99), QUADHSM_EINVAL);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 100), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 600000), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 600001), QUADHSM_EINVAL);
+}
+END_TEST
+
+/* ---- endpoints ---- */
+
+START_TEST(nodes_that_are_not_configured_are_learnt_and_remembered)
+{
+    struct client_config *config = config_for(1, "east");
+    struct client_config *later = config_for(1, "east");
+    char cache[512];
+
+    (void)snprintf(cache, sizeof cache, "%s/cache/endpoints", dir);
+    config->cache = strdup(cache);
+    later->cache = strdup(cache);
+    for (unsigned i = 0; i < PEERS; i++) {
+        peer_set_list(peers[i], 5, peers, PEERS);
+    }
+    ck_assert_int_eq(client_open_config(config, &handle), QH_OK);
+    ck_assert_int_eq(call_random(), QH_OK);
+    wait_all_ready();
+    WAIT_UNTIL(access(cache, R_OK) == 0);
+    /* The one that it was born with goes; a new process still finds the cluster. */
+    peer_kill(peers[0]);
+    ck_assert_int_eq(call_random(), QH_OK);
+    quadhsm_close(handle);
+    ck_assert_int_eq(client_open_config(later, &handle), QH_OK);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_str_ne(quadhsm_last_node(), "alpha");
+}
+END_TEST
+
+START_TEST(another_node_at_a_listed_address_is_refused)
+{
+    struct peer *swapped[2] = {peers[0], peers[1]};
+    struct peer *impostor;
+
+    certs_make_node(dir, "mallory");
+    impostor = peer_start(&(struct peer_options){
+        .dir = dir, .certificate = "mallory", .node = "beta", .region = "east"});
+    swapped[1] = impostor; /* listed as "beta" */
+    peer_set_list(peers[0], 5, swapped, 2);
+    open_handle(1);
+    ck_assert_int_eq(call_random(), QH_OK);
+    WAIT_UNTIL(peer_accepted(impostor) > 0);
+    peer_set_error(peers[0], QH_ELOCKED, "locked");
+    ck_assert_int_eq(call_random(), QH_ELOCKED);
+    ck_assert_ptr_nonnull(strstr(quadhsm_error_detail(), "mallory"));
+    ck_assert_uint_eq(peer_requests(impostor), 0);
+    quadhsm_close(handle);
+    handle = NULL;
+    peer_stop(impostor);
+}
+END_TEST
+
+/* ---- threads and processes ---- */
+
+#define THREADS 8u
+
+static atomic_bool go_on;
+static atomic_uint failures;
+static atomic_uint_least64_t longest_ms, calls;
+
+static void *keep_calling(void *data)
+{
+    (void)data;
+    while (atomic_load(&go_on)) {
+        uint64_t begun_ms = clock_monotonic_ms(), took_ms, longest;
+
+        if (call_use() != QH_OK) {
+            atomic_fetch_add(&failures, 1);
+        }
+        atomic_fetch_add(&calls, 1);
+        took_ms = clock_monotonic_ms() - begun_ms;
+        longest = atomic_load(&longest_ms);
+        while (took_ms > longest && !atomic_compare_exchange_weak(&longest_ms, &longest, took_ms)) {
+        }
+    }
+    return NULL;
+}
+
+static void start_calling(pthread_t threads[THREADS])
+{
+    atomic_store(&go_on, true);
+    for (unsigned i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_calling, NULL), 0);
+    }
+}
+
+static void stop_calling(pthread_t threads[THREADS])
+{
+    atomic_store(&go_on, false);
+    for (unsigned i = 0; i < THREADS; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+}
+
+static void some_more_calls(unsigned count)
+{
+    uint64_t goal = atomic_load(&calls) + count;
+
+    WAIT_UNTIL(atomic_load(&calls) >= goal);
+}
+
+START_TEST(eight_threads_survive_the_death_of_their_node)
+{
+    pthread_t threads[THREADS];
+
+    open_handle(PEERS);
+    start_calling(threads);
+    some_more_calls(200);
+    wait_all_ready();
+    atomic_store(&longest_ms, 0);
+    peer_kill(peers[0]);
+    some_more_calls(200);
+    (void)printf("longest call after a kill: %u ms\n", (unsigned)atomic_load(&longest_ms));
+    peer_restart(peers[0]);
+    some_more_calls(200);
+    stop_calling(threads);
+    ck_assert_uint_eq(atomic_load(&failures), 0);
+    ck_assert_uint_lt(atomic_load(&longest_ms), 2000);
+}
+END_TEST
+
+START_TEST(eight_threads_survive_a_node_that_freezes)
+{
+    pthread_t threads[THREADS];
+
+    open_handle(PEERS);
+    start_calling(threads);
+    some_more_calls(200);
+    wait_all_ready();
+    atomic_store(&longest_ms, 0);
+    peer_set_mode(peers[0], PEER_FROZEN);
+    some_more_calls(200);
+    (void)printf("longest call after freezing: %u ms\n", (unsigned)atomic_load(&longest_ms));
+    WAIT_UNTIL(probed("alpha", QUADHSM_UNREACHABLE));
+    peer_set_mode(peers[0], PEER_ANSWERS);
+    some_more_calls(200);
+    stop_calling(threads);
+    ck_assert_uint_eq(atomic_load(&failures), 0);
+    ck_assert_uint_lt(atomic_load(&longest_ms), 3000);
+}
+END_TEST
+
+START_TEST(connections_to_the_next_best_are_kept_warm)
+{
+    pthread_t threads[THREADS];
+
+    open_handle(PEERS);
+    start_calling(threads);
+    some_more_calls(100);
+    wait_all_ready();
+    /* A probe's, and one for each thread. */
+    WAIT_UNTIL(peer_connections(peers[1]) >= THREADS + 1);
+    WAIT_UNTIL(peer_connections(peers[2]) >= THREADS + 1);
+    stop_calling(threads);
+}
+END_TEST
+
+START_TEST(without_threads_the_library_makes_none)
+{
+    char name[64];
+    unsigned count = 0;
+
+    open_handle(PEERS);
+    quadhsm_forbid_threads(handle);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_str_eq(quadhsm_last_node(), "alpha");
+    for (long i = 0; i < 64; i++) {
+        char path[64];
+        FILE *file;
+
+        (void)snprintf(path, sizeof path, "/proc/self/task/%ld/comm", (long)getpid() + i);
+        file = fopen(path, "r");
+        if (file != NULL) {
+            if (fgets(name, sizeof name, file) != NULL && strcmp(name, "quadhsm-probe\n") == 0) {
+                count++;
+            }
+            (void)fclose(file);
+        }
+    }
+    ck_assert_uint_eq(count, 0);
+    peer_kill(peers[0]);
+    ck_assert_int_eq(call_random(), QH_OK);
+    ck_assert_str_ne(quadhsm_last_node(), "alpha");
+    peer_restart(peers[0]);
+    WAIT_UNTIL(call_random() == QH_OK && strcmp(quadhsm_last_node(), "alpha") == 0);
+}
+END_TEST
+
+/* In the child: exit status 0 if it can call, too. */
+static void be_child(int calls_to_make)
+{
+    for (int i = 0; i < calls_to_make; i++) {
+        if (call_use() != QH_OK) {
+            _exit(1);
+        }
+    }
+    _exit(0);
+}
+
+START_TEST(a_child_makes_connections_of_its_own)
+{
+    unsigned accepted;
+    pid_t pid;
+    int status;
+
+    open_ready(PEERS);
+    ck_assert_int_eq(call_use(), QH_OK);
+    accepted = peer_accepted(peers[0]);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        be_child(20);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_gt(peer_accepted(peers[0]), accepted);
+    /* The parent's connection was not touched: nothing new is needed. */
+    accepted = peer_accepted(peers[0]);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(call_use(), QH_OK);
+    }
+    ck_assert_uint_eq(peer_accepted(peers[0]), accepted);
+}
+END_TEST
+
+START_TEST(a_child_does_not_keep_its_parents_connections_open)
+{
+    int ends[2];
+    pid_t pid;
+    int status;
+
+    open_handle(1);
+    ck_assert_int_eq(call_use(), QH_OK);
+    ck_assert_int_eq(pipe(ends), 0);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        char byte;
+
+        (void)close(ends[1]);
+        (void)!read(ends[0], &byte, 1); /* lives on and calls nothing */
+        _exit(0);
+    }
+    (void)close(ends[0]);
+    quadhsm_close(handle);
+    handle = NULL;
+    WAIT_UNTIL(peer_connections(peers[0]) == 0);
+    (void)close(ends[1]);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+}
+END_TEST
+
+START_TEST(forking_among_busy_threads_leaves_no_lock_behind)
+{
+    pthread_t threads[THREADS];
+
+    open_handle(PEERS);
+    start_calling(threads);
+    some_more_calls(50);
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = fork();
+        int status;
+
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+            (void)alarm(20);
+            be_child(3);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+    }
+    stop_calling(threads);
+    ck_assert_uint_eq(atomic_load(&failures), 0);
+}
+END_TEST
+
+START_TEST(a_process_may_end_without_closing)
+{
+    for (int i = 0; i < 10; i++) {
+        pid_t pid = fork();
+        int status;
+
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+            open_handle(PEERS);
+            exit(call_use() == QH_OK ? 0 : 1);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+    }
+}
+END_TEST
+
+START_TEST(no_signal_is_raised_when_a_node_hangs_up)
+{
+    (void)signal(SIGPIPE, SIG_DFL);
+    open_handle(1);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(call_use(), QH_OK);
+        peer_kill(peers[0]);
+        peer_restart(peers[0]);
+    }
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("call");
+    TCase *tcase = tcase_create("call");
+
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, the_preferred_region_answers);
+    tcase_add_test(tcase, without_a_region_the_nearest_answers);
+    tcase_add_test(tcase, spreading_uses_all_near_nodes);
+    tcase_add_test(tcase, a_node_that_is_not_ready_is_left_out);
+    tcase_add_test(tcase, one_node_alone_can_be_asked);
+    tcase_add_test(tcase, a_dead_node_is_replaced_at_once);
+    tcase_add_test(tcase, a_frozen_node_is_hedged_and_then_avoided);
+    tcase_add_test(tcase, a_node_that_only_answers_pings_is_hedged);
+    tcase_add_test(tcase, a_broken_answer_is_as_good_as_none);
+    tcase_add_test(tcase, errors_of_one_node_send_the_call_elsewhere);
+    tcase_add_test(tcase, a_real_answer_ends_the_call);
+    tcase_add_test(tcase, locked_everywhere_is_told_at_once);
+    tcase_add_test(tcase, busy_everywhere_is_tried_until_it_is_not);
+    tcase_add_test(tcase, a_single_node_that_was_restarted_is_found_again);
+    tcase_add_test(tcase, nobody_there_is_told_at_the_deadline);
+    tcase_add_test(tcase, silence_everywhere_ends_at_the_deadline);
+    tcase_add_test(tcase, a_change_is_repeated_under_its_id);
+    tcase_add_test(tcase, a_read_has_no_request_id);
+    tcase_add_test(tcase, a_change_that_nobody_answered_is_unknown);
+    tcase_add_test(tcase, a_change_that_was_never_sent_is_not_unknown);
+    tcase_add_test(tcase, without_a_majority_all_nodes_are_asked_and_the_reason_is_told);
+    tcase_add_test(tcase, a_node_that_does_not_know_is_asked_again);
+    tcase_add_test(tcase, a_leader_that_comes_back_is_waited_for);
+    tcase_add_test(tcase, the_highest_revision_seen_is_sent);
+    tcase_add_test(tcase, a_key_is_used_on_a_node_that_is_behind_if_there_is_no_other);
+    tcase_add_test(tcase, the_node_is_told_how_much_time_is_left);
+    tcase_add_test(tcase, timeouts_have_limits);
+    tcase_add_test(tcase, nodes_that_are_not_configured_are_learnt_and_remembered);
+    tcase_add_test(tcase, another_node_at_a_listed_address_is_refused);
+    tcase_add_test(tcase, eight_threads_survive_the_death_of_their_node);
+    tcase_add_test(tcase, eight_threads_survive_a_node_that_freezes);
+    tcase_add_test(tcase, connections_to_the_next_best_are_kept_warm);
+    tcase_add_test(tcase, without_threads_the_library_makes_none);
+    tcase_add_test(tcase, a_child_makes_connections_of_its_own);
+    tcase_add_test(tcase, a_child_does_not_keep_its_parents_connections_open);
+    tcase_add_test(tcase, forking_among_busy_threads_leaves_no_lock_behind);
+    tcase_add_test(tcase, a_process_may_end_without_closing);
+    tcase_add_test(tcase, no_signal_is_raised_when_a_node_hangs_up);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+int main(void)
+{
+    return test_main(make_suite());
+}
