@@ -36,10 +36,10 @@ QH_RESULT control_members_save(const char *dir, const struct directory_node *nod
     for (unsigned i = 0; i < count && i < NODES_MAX; i++) {
         qhrec__node__init(&records[i]);
         records[i].raft_id = nodes[i].raft_id;
-        records[i].name = (char *)(uintptr_t)nodes[i].name;
-        records[i].region = (char *)(uintptr_t)nodes[i].region;
+        records[i].name = wire_borrow(nodes[i].name);
+        records[i].region = wire_borrow(nodes[i].region);
         records[i].witness = nodes[i].witness;
-        records[i].peer_host = (char *)(uintptr_t)nodes[i].peer_host;
+        records[i].peer_host = wire_borrow(nodes[i].peer_host);
         records[i].peer_port = nodes[i].peer_port;
         pointers[i] = &records[i];
         list.n_nodes = i + 1;

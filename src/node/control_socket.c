@@ -101,7 +101,7 @@ static void send_error(struct socket_client *client, enum qh_err err, const char
     Quadhsm__Response response = QUADHSM__RESPONSE__INIT;
 
     response.error = (uint32_t)err;
-    response.detail = (char *)(uintptr_t)detail;
+    response.detail = wire_borrow(detail);
     client_send(client, &response);
 }
 
@@ -138,7 +138,7 @@ static void progress(struct request *request, const char *what)
     if (!client->closing) {
         response.id = request->message->id;
         response.progress = true;
-        response.detail = (char *)(uintptr_t)what;
+        response.detail = wire_borrow(what);
         client_send(client, &response);
     }
 }

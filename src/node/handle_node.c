@@ -249,11 +249,11 @@ static QH_RESULT put_node_and_admin(struct request *request, struct change_list 
         return err;
     }
     node.raft_id = state->raft_id;
-    node.name = (char *)(uintptr_t)config->node;
-    node.region = (char *)(uintptr_t)config->region;
-    node.peer_host = (char *)(uintptr_t)config->peer_advertise.host;
+    node.name = wire_borrow(config->node);
+    node.region = wire_borrow(config->region);
+    node.peer_host = wire_borrow(config->peer_advertise.host);
     node.peer_port = config->peer_advertise.port;
-    node.client_host = (char *)(uintptr_t)config->client_advertise.host;
+    node.client_host = wire_borrow(config->client_advertise.host);
     node.client_port = config->client_advertise.port;
     err = put_message(request->node->control, list, record_key_node(state->raft_id), &node.base);
     if (err == QH_OK) {

@@ -52,13 +52,13 @@ static void describe(const struct node_config *config, const struct join_state *
     quadhsm__join__init(join);
     join->token_id.data = (uint8_t *)(uintptr_t)state->token.id;
     join->token_id.len = sizeof state->token.id;
-    join->node = (char *)(uintptr_t)config->node;
-    join->region = (char *)(uintptr_t)config->region;
+    join->node = wire_borrow(config->node);
+    join->region = wire_borrow(config->region);
     join->witness = config->witness;
     join->raft_id = state->raft_id;
-    join->peer_host = (char *)(uintptr_t)config->peer_advertise.host;
+    join->peer_host = wire_borrow(config->peer_advertise.host);
     join->peer_port = config->peer_advertise.port;
-    join->client_host = (char *)(uintptr_t)config->client_advertise.host;
+    join->client_host = wire_borrow(config->client_advertise.host);
     join->client_port = config->client_advertise.port;
     join->csr.data = state->node_csr.base;
     join->csr.len = state->node_csr.size;

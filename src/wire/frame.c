@@ -11,17 +11,21 @@ struct block {
     size_t padding; /* keeps what follows aligned as malloc() would */
 };
 
+/* @data: what may still be allocated, or NULL. */
 static void *block_alloc(void *data, size_t size)
 {
+    size_t *left = data;
     struct block *block;
 
-    (void)data;
-    if (size > WIRE_FRAME_SIZE_MAX * 2u) {
+    if (size > WIRE_FRAME_SIZE_MAX * 2u || (left != NULL && sizeof *block + size > *left)) {
         return NULL;
     }
     block = malloc(sizeof *block + size);
     if (block == NULL) {
         return NULL;
+    }
+    if (left != NULL) {
+        *left -= sizeof *block + size;
     }
     block->size = size;
     return block + 1;
@@ -88,12 +92,15 @@ void wire_free(void *block, size_t size)
 QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
                       ProtobufCMessage **ret_message)
 {
+    size_t left = WIRE_MEMORY_MIN + WIRE_MEMORY_FACTOR * body.size;
+    ProtobufCAllocator allocator = wire_allocator;
     ProtobufCMessage *message;
 
     if (body.size > WIRE_FRAME_SIZE_MAX) {
         return QH_EMALFORMED;
     }
-    message = protobuf_c_message_unpack(type, &wire_allocator, body.size, body.base);
+    allocator.allocator_data = &left;
+    message = protobuf_c_message_unpack(type, &allocator, body.size, body.base);
     if (message == NULL) {
         return QH_EMALFORMED;
     }
@@ -141,4 +148,14 @@ void *wire_zalloc(size_t size)
         memset(memory, 0, size);
     }
     return memory;
+}
+
+char *wire_borrow(const char *text)
+{
+    union {
+        const char *borrowed;
+        char *field;
+    } text_as = {.borrowed = text};
+
+    return text_as.field;
 }

@@ -32,7 +32,12 @@ QH_RESULT wire_pack(const ProtobufCMessage *message, uint8_t **ret_frame, size_t
  * allowed. Not for memory of wire_allocator. */
 void wire_free(void *block, size_t size);
 
-/* Errors: QH_EMALFORMED (also too deep, or too many repeated fields), QH_ENOMEM.
+/* What a message may take in memory, however it is built: frames of nothing but empty fields would
+ * take thirty times their size. */
+#define WIRE_MEMORY_MIN 65536u /* bytes */
+#define WIRE_MEMORY_FACTOR 16u /* and so many times the body's size */
+
+/* Errors: QH_EMALFORMED, also if it would take too much memory, or there is none.
  * Owns: wire_message_free(). */
 QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
                       ProtobufCMessage **ret_message);
@@ -42,6 +47,9 @@ void wire_message_free(ProtobufCMessage *message); /* NULL is allowed */
  * wire_message_free() will release. base NULL if there is no memory or nothing to copy. */
 ProtobufCBinaryData wire_bytes(struct bytes bytes);
 char *wire_string(const char *text);
+/* @text where a message's field wants a pointer to what may change: for messages that are packed
+ * and never released. */
+char *wire_borrow(const char *text);
 /* Zeroed memory of wire_allocator, for messages and lists that wire_message_free() will release
  * (then call the message's own init). NULL if there is none. */
 void *wire_zalloc(size_t size);
