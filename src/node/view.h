@@ -29,10 +29,10 @@ QH_RESULT view_new(struct view **ret_view);
 void view_free(struct view *view); /* no reader is left */
 
 /* Control thread. keyring NULL: locked; then the directory has nodes alone, and no objects. It
- * stays the caller's, until view_lock() or view_free(). load: everything anew, after an unlock or a
- * restored snapshot. applied: after each transaction that was applied.
- * Errors of load: QH_ENOMEM, QH_ESYSTEM. applied logs and counts what does not open, and aborts
- * without memory. */
+ * stays the caller's, who keeps it until the next load has returned, or view_free(). load:
+ * everything anew, after an unlock or a restored snapshot. applied: after each transaction that was
+ * applied. Errors of load: QH_ENOMEM, QH_ESYSTEM. applied logs and counts what does not open, and
+ * aborts without memory. */
 QH_RESULT view_load(struct view *view, const struct keyring *keyring, const struct store *store);
 void view_applied(struct view *view, const struct store *store, struct bytes transaction,
                   uint64_t revision);
