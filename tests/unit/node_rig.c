@@ -418,6 +418,7 @@ void rig_destroy(uint8_t id)
 static struct request *rig_held[RIG_PARKED_MAX];
 static void (*rig_held_run[RIG_PARKED_MAX])(struct request *request);
 static unsigned rig_held_count;
+static _Atomic unsigned rig_held_ever;
 _Atomic unsigned rig_waits;
 _Atomic bool rig_park_waits;
 _Atomic size_t rig_answer_size;
@@ -428,6 +429,7 @@ static void hold(struct request *request, void (*run)(struct request *request))
     ck_assert_uint_lt(rig_held_count, RIG_PARKED_MAX);
     rig_held_run[rig_held_count] = run;
     rig_held[rig_held_count++] = request;
+    atomic_fetch_add(&rig_held_ever, 1);
     (void)pthread_mutex_unlock(&rig_mutex);
 }
 
@@ -590,7 +592,7 @@ bool rig_until(bool (*condition)(void *data), void *data)
 
 static bool has_parked(void *data)
 {
-    return rig_parked() >= *(unsigned *)data;
+    return atomic_load(&rig_held_ever) >= *(unsigned *)data;
 }
 
 bool rig_until_parked(unsigned count)

@@ -83,7 +83,7 @@ extern _Atomic bool rig_park_waits;
 extern _Atomic size_t rig_answer_size;
 /* Wait until it is true, at most some seconds; false if it is not then. */
 bool rig_until(bool (*condition)(void *data), void *data);
-bool rig_until_parked(unsigned count);
+bool rig_until_parked(unsigned count); /* since the beginning, released ones too */
 
 /* What of the log was seen. */
 bool rig_logged(const char *text);

@@ -490,7 +490,7 @@ START_TEST(a_connection_is_not_read_beyond_its_requests_under_way)
     ck_assert(rig_alive()); /* time for one more to be read, were it allowed */
     ck_assert_uint_eq(rig_parked(), SERVICE_IN_FLIGHT_MAX);
     rig_release();
-    ck_assert(rig_until_parked(50));
+    ck_assert(rig_until_parked(SERVICE_IN_FLIGHT_MAX + 50));
     rig_release();
     while (answers < SERVICE_IN_FLIGHT_MAX + 50) {
         Quadhsm__Response *response = rig_receive(&client);
