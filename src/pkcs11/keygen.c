@@ -1,4 +1,6 @@
 /* C_GenerateKey, C_GenerateKeyPair. */
+#include <string.h>
+
 #include "pkcs11/access.h"
 #include "pkcs11/login.h"
 #include "pkcs11/mechanism.h"
@@ -130,11 +132,24 @@ static CKR_RESULT open_templates(const CK_ATTRIBUTE *public_list, CK_ULONG publi
     return rv;
 }
 
+/* GnuTLS before 3.8 asks for an Edwards pair by the name of the signature. */
+static CK_MECHANISM meant_mechanism(const CK_MECHANISM *from)
+{
+    CK_MECHANISM meant;
+
+    memcpy(&meant, (const void *)from, sizeof meant);
+    if (meant.mechanism == CKM_EDDSA) {
+        meant.mechanism = CKM_EC_EDWARDS_KEY_PAIR_GEN;
+    }
+    return meant;
+}
+
 static CKR_RESULT generate_with(struct session *session, const CK_MECHANISM *from,
                                 const struct pair *pair)
 {
+    CK_MECHANISM meant = meant_mechanism(from);
     struct mechanism mechanism;
-    CK_RV rv = mechanism_open(from, CKF_GENERATE_KEY_PAIR, &mechanism);
+    CK_RV rv = mechanism_open(&meant, CKF_GENERATE_KEY_PAIR, &mechanism);
 
     if (rv == CKR_OK) {
         rv = generate_pair(session, &mechanism, pair);
@@ -157,7 +172,7 @@ MODULE_API CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE handle, CK_MECHANISM_PTR me
         return rv;
     }
     rv = CKR_ARGUMENTS_BAD;
-    if (public_key != NULL && private_key != NULL) {
+    if (mechanism != NULL && public_key != NULL && private_key != NULL) {
         rv = open_templates(public_list, public_count, private_list, private_count, &pair);
     }
     if (rv == CKR_OK) {

@@ -5,7 +5,7 @@
 # After start_cluster:
 #   QUADHSM_CONFIG   the configuration of a client that may use partition "interop" (exported)
 #   MODULE           the PKCS#11 module
-#   PIN_FILE, PIN    the user's PIN
+#   PIN_FILE, PIN    the user's PIN; SO_PIN that of the partition's officer, "" if it is not known
 #   work             a directory of its own, removed at the end
 # With QUADHSM_CONFIG, MODULE and PIN_FILE set beforehand that cluster is used instead.
 set -u
@@ -121,7 +121,7 @@ write_config() {
     cat >"$work/node.yaml" <<END
 node: alpha
 region: here
-data: $work/data
+data: $work/node
 control: $work/control.sock
 client:
   listen: $host:7600
@@ -135,12 +135,15 @@ END
 
 start_cluster() {
     local command=$top_builddir/quadhsm
+    # The programs that load the module are not sanitized.
+    [ "${QH_SANITIZE:-no}" = no ] || skip "a sanitized build"
     local admin=(--config "$work/admin/client.yaml")
     local so=(--password-file "$work/pin/so")
 
     MODULE=${MODULE:-$top_builddir/.libs/libquadhsm-pkcs11.so}
     if [ -n "${QUADHSM_CONFIG:-}" ] && [ -n "${PIN_FILE:-}" ]; then
-        PIN=$(cat "$PIN_FILE")
+        # shellcheck disable=SC2034 # for who sources this
+        PIN=$(cat "$PIN_FILE") SO_PIN=
         return
     fi
     make_secrets
@@ -158,5 +161,6 @@ start_cluster() {
     run "$command" client enroll app --partition interop --out "$work/app" "${admin[@]}" "${so[@]}"
     export QUADHSM_CONFIG=$work/app/client.yaml
     PIN_FILE=$work/pin/co
-    PIN=$(cat "$PIN_FILE")
+    # shellcheck disable=SC2034 # for who sources this
+    PIN=$(cat "$PIN_FILE") SO_PIN=$(cat "$work/pin/po")
 }
