@@ -277,6 +277,22 @@ static bool step_handshake(struct connection *connection)
     return connection->state == CONNECTION_SENDING;
 }
 
+/* A node that refuses our certificate says so after the handshake, as we see it, and hangs up. If
+ * that is noticed by a write that fails, the reason is still there to be read. */
+static void explain_hang_up(struct connection *connection)
+{
+    char byte;
+    int result;
+
+    errno = 0;
+    ERR_clear_error();
+    result = SSL_peek(connection->ssl, &byte, 1);
+    if (result <= 0) {
+        (void)must_wait(connection,
+                        result); /* it has failed already: there is nothing to wait for */
+    }
+}
+
 static bool step_send(struct connection *connection)
 {
     int result;
@@ -286,7 +302,9 @@ static bool step_send(struct connection *connection)
     connection->sent = true;
     result = SSL_write(connection->ssl, connection->out, (int)connection->out_size);
     if (result <= 0) {
-        (void)must_wait(connection, result);
+        if (!must_wait(connection, result)) {
+            explain_hang_up(connection);
+        }
         return false;
     }
     drop_out(connection);

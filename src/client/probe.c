@@ -372,9 +372,10 @@ static void keep_warm(struct quadhsm *handle)
 static struct connection *expired(struct quadhsm *handle, uint64_t now_ms)
 {
     struct connection *connection = NULL;
-    size_t keep = warm_wanted(handle);
+    size_t keep;
 
     handle_lock(handle);
+    keep = warm_wanted(handle);
     for (size_t i = 0; i < handle->endpoints.count && connection == NULL; i++) {
         connection = pool_expire(&handle->endpoints.list[i]->pool, now_ms, keep);
     }

@@ -8,6 +8,22 @@
 #include "tests/lib/certs.h"
 #include "wire/frame.h"
 
+/* Children that make threads are what some cases are about. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define TSAN
+#endif
+#ifdef TSAN
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+#endif
+
 char dir[256];
 struct peer *peers[PEERS];
 struct quadhsm *handle;
