@@ -9,7 +9,7 @@
 #include "cli/output.h"
 #include "client/call.h"
 #include "client/quadhsm.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 struct cli {
     struct options options;

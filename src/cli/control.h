@@ -3,7 +3,7 @@
 #define QH_CLI_CONTROL_H
 
 #include "base/err.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 #define CONTROL_DETAIL_ROOM 512u
 #define CONTROL_WAIT_MS 600000u /* for each frame */

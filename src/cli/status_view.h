@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "cli/output.h"
 #include "client/quadhsm.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 struct status_node {
     char name[NODE_NAME_LENGTH_MAX + 1];

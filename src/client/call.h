@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 #include "client/quadhsm.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 /* Fill in id, min_revision and timeout, send, wait, repeat elsewhere. A change (see
  * call_is_change()) gets its request_id here, once for all attempts.

@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "client/tlsclient.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 /* How long what was sent may stay without an acknowledgement of the other host. */
 #define CONNECTION_USER_TIMEOUT_MS 5000

@@ -19,7 +19,7 @@
 #include "client/health.h"
 #include "client/pool.h"
 #include "config/client_config.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 #define ENDPOINTS_MAX (CLIENT_CONFIG_ENDPOINTS_MAX + NODES_MAX)
 #define ENDPOINT_ADDRESSES_MAX 4u /* of one name; the rest is not tried */

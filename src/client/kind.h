@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "client/hedge.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 enum hedge_kind kind_of(const Quadhsm__Request *request);
 

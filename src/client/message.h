@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "client/quadhsm.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 struct message_template {
     Quadhsm__Attribute attributes[ATTRIBUTES_MAX];

@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "hsm/object_private.h"
 
@@ -68,6 +69,23 @@ bool object_matches(const struct object *object, struct attributes template)
             return false;
         }
     }
+    return true;
+}
+
+bool object_unique_id(struct bytes value, uint8_t ret_id[OBJECT_ID_SIZE])
+{
+    uint8_t id[OBJECT_ID_SIZE];
+    char again[2 * OBJECT_ID_SIZE + 1];
+
+    if (value.size != 2 * OBJECT_ID_SIZE || sodium_hex2bin(id, sizeof id, (const char *)value.base,
+                                                           value.size, NULL, NULL, NULL) != 0) {
+        return false;
+    }
+    (void)sodium_bin2hex(again, sizeof again, id, sizeof id);
+    if (memcmp(again, value.base, value.size) != 0) {
+        return false; /* upper-case digits: there is one text for each id */
+    }
+    memcpy(ret_id, id, sizeof id);
     return true;
 }
 

@@ -51,6 +51,9 @@ const struct attribute *object_attribute(const struct object *object, CK_ATTRIBU
 bool object_flag(const struct object *object, CK_ATTRIBUTE_TYPE type);
 CK_ULONG object_ulong(const struct object *object, CK_ATTRIBUTE_TYPE type, CK_ULONG otherwise);
 bool object_matches(const struct object *object, struct attributes template);
+/* CKA_UNIQUE_ID is 16 random bytes in lower-case hexadecimal digits. A token object is stored under
+ * them, so that it can be found by either. False: @value is not of that form. */
+bool object_unique_id(struct bytes value, uint8_t ret_id[OBJECT_ID_SIZE]);
 
 /* What a client may read: everything but the sensitive. @visit gets each; for keys that are
  * extractable and not sensitive also CKA_VALUE, CKA_PRIVATE_EXPONENT and so on (needs material).

@@ -101,7 +101,7 @@ struct draft {
     unsigned count, number_count;
     struct attribute list[DRAFT_ATTRIBUTES_MAX]; /* sorted by type */
     uint8_t numbers[DRAFT_ATTRIBUTES_MAX][sizeof(uint64_t)];
-    char unique_id[37];
+    char unique_id[2 * OBJECT_ID_SIZE + 1];
     struct secret *material; /* the draft's */
 };
 

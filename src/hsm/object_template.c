@@ -166,23 +166,12 @@ void draft_put_flag(struct draft *draft, CK_ATTRIBUTE_TYPE type, bool value)
     draft_put(draft, type, (struct bytes){&flags[value], 1});
 }
 
-/* A UUID of version 4. */
 void draft_put_unique_id(struct draft *draft)
 {
-    static const size_t groups[] = {4, 2, 2, 2, 6}; /* bytes */
-    uint8_t random[16];
-    const uint8_t *next = random;
-    char *out = draft->unique_id;
+    uint8_t random[OBJECT_ID_SIZE];
 
     randombytes_buf(random, sizeof random);
-    random[6] = (uint8_t)((random[6] & 0x0f) | 0x40);
-    random[8] = (uint8_t)((random[8] & 0x3f) | 0x80);
-    for (unsigned i = 0; i < sizeof groups / sizeof groups[0]; i++) {
-        sodium_bin2hex(out, groups[i] * 2 + 1, next, groups[i]);
-        next += groups[i];
-        out += groups[i] * 2;
-        *out++ = i < 4 ? '-' : '\0';
-    }
+    (void)sodium_bin2hex(draft->unique_id, sizeof draft->unique_id, random, sizeof random);
     draft_put(draft, CKA_UNIQUE_ID,
               (struct bytes){(const uint8_t *)draft->unique_id, sizeof draft->unique_id - 1});
 }

@@ -17,7 +17,7 @@
 
 #include "base/bytes.h"
 #include "hsm/keyring.h"
-#include "records.pb-c.h"
+#include "proto/records.pb-c.h"
 #include "store/store.h"
 
 struct record_key { /* its bytes are at @base, @size of them */

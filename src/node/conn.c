@@ -1,8 +1,7 @@
-/* A connection of the client port. */
+/* A connection of the client port: its beginning, its end, and what happens in time. */
 #include "node/conn.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,49 +9,9 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "node/conn_buffer.h"
-#include "node/dispatch.h"
+#include "node/conn_private.h"
 #include "raft-glue/tls.h"
-#include "wire/frame.h"
-
-#define CONN_ROUNDS_MAX 8u /* records at a time, before other connections get a turn */
-#define CONN_ADDRESS_ROOM 64u
-
-enum conn_state { CONN_HANDSHAKE, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
-
-struct conn {
-    struct service *service;
-    enum conn_state state;
-    struct conn *next, **link; /* in service->conns */
-    int fd;
-    uv_poll_t poll;
-    int events; /* that poll waits for */
-    SSL *ssl;
-    char address[CONN_ADDRESS_ROOM];
-
-    bool join; /* a node that wants to join */
-    bool counted_join;
-    bool paused; /* too much is under way */
-    bool wants_write;
-    bool shut; /* ENDING: last words are written */
-    bool handle_closed;
-    uint8_t fingerprint[FINGERPRINT_SIZE];
-    uint8_t exporter[TLS_SERVER_EXPORTER_SIZE];
-    struct dispatch_cache cache;
-
-    unsigned in_flight;
-    size_t in_flight_size;
-    struct conn_buffer in, out;
-    uint64_t records;   /* written under this key */
-    uint64_t since_ms;  /* in this state; ENDING: since it was shut */
-    uint64_t active_ms; /* last request */
-    uint64_t wrote_ms;  /* last progress in writing, or nothing to write */
-
-    bool dirty, resuming;
-    struct conn *dirty_next, *resume_next;
-};
 
 static void conn_move(struct conn *conn, enum conn_state state)
 {
@@ -68,7 +27,7 @@ struct service *conn_service(const struct conn *conn)
 
 /* ---- The end. */
 
-static void conn_free(struct conn *conn)
+void conn_free(struct conn *conn)
 {
     conn_buffer_close(&conn->in);
     conn_buffer_close(&conn->out);
@@ -113,7 +72,7 @@ static void leave_lists(struct conn *conn)
     }
 }
 
-static void conn_shut_down(struct conn *conn)
+void conn_shut_down(struct conn *conn)
 {
     if (conn->state == CONN_CLOSED) {
         return;
@@ -127,7 +86,7 @@ static void conn_shut_down(struct conn *conn)
     uv_close((uv_handle_t *)&conn->poll, on_closed);
 }
 
-static void log_end(struct conn *conn, enum qh_err err, const char *detail)
+void conn_log_end(struct conn *conn, enum qh_err err, const char *detail)
 {
     if (service_may_log(conn->service)) {
         log_warning("closed a client's connection: %s (%s) address=\"%s\"", err_message(err),
@@ -135,15 +94,15 @@ static void log_end(struct conn *conn, enum qh_err err, const char *detail)
     }
 }
 
-static void conn_fail(struct conn *conn, enum qh_err err, const char *detail)
+void conn_fail(struct conn *conn, enum qh_err err, const char *detail)
 {
     if (conn->state != CONN_CLOSED) {
-        log_end(conn, err, detail);
+        conn_log_end(conn, err, detail);
         conn_shut_down(conn);
     }
 }
 
-static void mark_dirty(struct conn *conn)
+void conn_mark_dirty(struct conn *conn)
 {
     if (!conn->dirty) {
         conn->dirty = true;
@@ -160,7 +119,7 @@ static void on_again(uv_idle_t *idle)
     conn_flush_all(service);
 }
 
-static void mark_resume(struct conn *conn)
+void conn_mark_resume(struct conn *conn)
 {
     struct service *service = conn->service;
 
@@ -179,8 +138,7 @@ static void mark_resume(struct conn *conn)
 
 static void on_ready(uv_poll_t *poll, int status, int events);
 
-/* Wait for what there is to wait for. */
-static void watch(struct conn *conn)
+void conn_watch(struct conn *conn)
 {
     int events = 0;
 
@@ -204,378 +162,12 @@ static void watch(struct conn *conn)
     }
 }
 
-/* Last words, then nothing but the other side's end is waited for. */
-static void conn_end(struct conn *conn)
+void conn_end(struct conn *conn)
 {
     if (conn->state < CONN_ENDING) {
         conn_move(conn, CONN_ENDING);
         conn_buffer_close(&conn->in);
-        mark_dirty(conn);
-    }
-}
-
-/* ---- Writing. */
-
-/* Old errors of this thread would be taken for this connection's. */
-static void forget_errors(void)
-{
-    if (ERR_peek_error() != 0) {
-        ERR_clear_error();
-    }
-}
-
-static void rekey(struct conn *conn)
-{
-    if (conn->records++ >= CONN_KEY_RECORDS) {
-        conn->records = 0;
-        (void)SSL_key_update(conn->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
-    }
-}
-
-static void lost(struct conn *conn, int result)
-{
-    char text[TLS_TEXT_ROOM];
-    int reason = SSL_get_error(conn->ssl, result);
-
-    if (reason == SSL_ERROR_SSL && conn->state != CONN_ENDING) {
-        tls_error_text(conn->ssl, text, sizeof text);
-        conn_fail(conn, QH_ETLS, text);
-        return;
-    }
-    forget_errors(); /* it went away: its right, and nothing to tell */
-    conn_shut_down(conn);
-}
-
-static void shut(struct conn *conn)
-{
-    conn->shut = true;
-    conn->since_ms = uv_now(&conn->service->loop);
-    forget_errors();
-    (void)SSL_shutdown(conn->ssl);
-    forget_errors();
-    (void)shutdown(conn->fd, SHUT_WR);
-}
-
-static bool conn_full(const struct conn *conn)
-{
-    return conn->in_flight >= SERVICE_IN_FLIGHT_MAX ||
-           conn->in_flight_size >= CONN_IN_FLIGHT_SIZE_MAX || conn->out.size >= CONN_OUT_PAUSE_SIZE;
-}
-
-static void conn_flush(struct conn *conn)
-{
-    conn->wants_write = false;
-    while (conn->out.size > 0) {
-        struct bytes plain = conn_buffer_bytes(&conn->out);
-        int written;
-
-        forget_errors();
-        written = SSL_write(conn->ssl, plain.base, (int)plain.size);
-        if (written <= 0) {
-            int reason = SSL_get_error(conn->ssl, written);
-
-            if (reason != SSL_ERROR_WANT_WRITE && reason != SSL_ERROR_WANT_READ) {
-                lost(conn, written);
-                return;
-            }
-            conn->wants_write = true;
-            break;
-        }
-        rekey(conn);
-        conn_buffer_drop(&conn->out, (size_t)written);
-        conn->wrote_ms = uv_now(&conn->service->loop);
-    }
-    if (conn->state == CONN_ENDING && conn->out.size == 0 && conn->in_flight == 0 && !conn->shut) {
-        shut(conn);
-    }
-    if (conn->paused && !conn_full(conn)) {
-        mark_resume(conn);
-    }
-    watch(conn);
-}
-
-void conn_flush_all(struct service *service)
-{
-    while (service->dirty != NULL) {
-        struct conn *conn = service->dirty;
-
-        service->dirty = conn->dirty_next;
-        conn->dirty = false;
-        if (conn->state == CONN_OPEN || conn->state == CONN_ENDING) {
-            conn_flush(conn);
-        }
-    }
-}
-
-/* ---- Answers. */
-
-static QH_RESULT put_response(struct conn *conn, const Quadhsm__Response *response)
-{
-    size_t size = protobuf_c_message_get_packed_size(&response->base);
-    struct bytes_writer writer;
-    uint8_t *room;
-
-    if (size > WIRE_FRAME_SIZE_MAX) {
-        return QH_ELIMIT;
-    }
-    if (conn->out.size == 0) {
-        conn->wrote_ms = uv_now(&conn->service->loop);
-    }
-    room = conn_buffer_reserve(&conn->out, FRAME_HEADER_SIZE + size);
-    if (room == NULL) {
-        return QH_ENOMEM;
-    }
-    bytes_writer_init(&writer, room, FRAME_HEADER_SIZE);
-    bytes_write_u32(&writer, (uint32_t)size);
-    (void)protobuf_c_message_pack(&response->base, room + FRAME_HEADER_SIZE);
-    conn->out.size += FRAME_HEADER_SIZE + size;
-    mark_dirty(conn);
-    return QH_OK;
-}
-
-/* An answer that needs no memory but its frame's. */
-static void put_error(struct conn *conn, uint64_t id, enum qh_err err, const char *detail)
-{
-    Quadhsm__Response response;
-
-    quadhsm__response__init(&response);
-    response.id = id;
-    response.error = (uint32_t)err;
-    response.detail = (char *)(uintptr_t)detail; /* only read */
-    if (put_response(conn, &response) != QH_OK) {
-        conn_fail(conn, QH_ENOMEM, "no room for an answer");
-    }
-}
-
-void conn_answered(struct request *request)
-{
-    struct conn *conn = request->conn;
-    enum qh_err err = QH_ENOMEM;
-
-    conn->in_flight--;
-    conn->in_flight_size -= request->size;
-    conn->service->in_flight--;
-    if (conn->state == CONN_OPEN || conn->state == CONN_ENDING) {
-        if (request->response != NULL) {
-            err = put_response(conn, request->response);
-        }
-        if (err != QH_OK) {
-            put_error(conn, request->message->id, err,
-                      err == QH_ELIMIT ? "the answer is too large: ask for less" : "");
-        }
-        if (conn->out.size > CONN_OUT_SIZE_MAX) {
-            conn_fail(conn, QH_ELIMIT, "it does not read its answers");
-        }
-    } else if (conn->handle_closed && conn->in_flight == 0) {
-        conn_free(conn);
-    }
-    request_free(request);
-}
-
-static void deliver(struct request *request)
-{
-    if (service_mine() == conn_service(request->conn)) {
-        conn_answered(request);
-    } else {
-        service_post(request);
-    }
-}
-
-/* ---- Reading. */
-
-/* The last thing it hears: a stranger's frame, or one that breaks the rules. */
-static void conn_refuse(struct conn *conn, enum qh_err err, const char *detail)
-{
-    log_end(conn, err, detail);
-    put_error(conn, 0, err, detail);
-    conn_end(conn);
-}
-
-static size_t frame_limit(const struct conn *conn)
-{
-    return conn->cache.enrolled ? WIRE_FRAME_SIZE_MAX : CONN_FRAME_SIZE_UNKNOWN;
-}
-
-/* A client may begin with a large frame: it is looked up first. */
-static QH_RESULT read_header(struct conn *conn, const uint8_t *header, size_t *ret_size)
-{
-    enum qh_err err = wire_header_read(header, frame_limit(conn), ret_size);
-
-    if (err != QH_OK && !conn->join && !conn->cache.enrolled) {
-        conn->cache.enrolled = dispatch_enrolled(conn->service->node, conn->fingerprint);
-        err = wire_header_read(header, frame_limit(conn), ret_size);
-    }
-    return err;
-}
-
-static void take_frame(struct conn *conn, struct bytes body)
-{
-    ProtobufCMessage *message = NULL;
-    struct request *request;
-    enum qh_err err = wire_unpack(&quadhsm__request__descriptor, body, &message);
-
-    if (err != QH_OK) {
-        conn_refuse(conn, err, "the frame holds no request");
-        return;
-    }
-    request =
-        request_new(conn->service->node, conn->join ? REQUEST_FROM_JOINER : REQUEST_FROM_CLIENT,
-                    (Quadhsm__Request *)message);
-    if (request == NULL) {
-        put_error(conn, ((Quadhsm__Request *)message)->id, QH_ENOMEM, "");
-        wire_message_free(message);
-        return;
-    }
-    request->conn = conn;
-    request->deliver = deliver;
-    request->cache = &conn->cache;
-    request->size = body.size;
-    memcpy(request->fingerprint, conn->fingerprint, sizeof request->fingerprint);
-    memcpy(request->exporter, conn->exporter, sizeof request->exporter);
-    conn->in_flight++;
-    conn->in_flight_size += body.size;
-    conn->service->in_flight++;
-    conn->active_ms = uv_now(&conn->service->loop);
-    dispatch_begin(request);
-}
-
-/* Take whole frames; returns how many bytes they had. */
-static size_t take_frames(struct conn *conn, struct bytes input)
-{
-    size_t taken = 0;
-
-    while (conn->state == CONN_OPEN && input.size - taken >= FRAME_HEADER_SIZE) {
-        const uint8_t *header = input.base + taken;
-        size_t size;
-
-        if (conn_full(conn)) {
-            conn->paused = true;
-            break;
-        }
-        if (read_header(conn, header, &size) != QH_OK) {
-            conn_refuse(conn, QH_ELIMIT, "a frame is empty or too large");
-            break;
-        }
-        if (input.size - taken - FRAME_HEADER_SIZE < size) {
-            break;
-        }
-        taken += FRAME_HEADER_SIZE + size;
-        take_frame(conn, (struct bytes){header + FRAME_HEADER_SIZE, size});
-    }
-    return taken;
-}
-
-/* What begins a frame that is not whole, or came after the connection was paused, is kept. */
-static void keep(struct conn *conn, struct bytes rest)
-{
-    uint8_t *room;
-
-    if (conn->state != CONN_OPEN || rest.size == 0) {
-        return;
-    }
-    room = conn_buffer_reserve(&conn->in, rest.size);
-    if (room == NULL) {
-        conn_fail(conn, QH_ENOMEM, "no room for a request");
-        return;
-    }
-    memcpy(room, rest.base, rest.size);
-    conn->in.size += rest.size;
-}
-
-static void feed(struct conn *conn, struct bytes input)
-{
-    size_t taken;
-
-    if (conn->in.size > 0) {
-        keep(conn, input);
-        input = conn_buffer_bytes(&conn->in);
-        taken = take_frames(conn, input);
-        if (conn->state == CONN_OPEN) {
-            conn_buffer_drop(&conn->in, taken);
-        }
-        return;
-    }
-    taken = take_frames(conn, input);
-    keep(conn, (struct bytes){input.base + taken, input.size - taken});
-}
-
-/* One record. False: there is no more now. */
-static bool read_record(struct conn *conn)
-{
-    struct service *service = conn->service;
-    int size;
-
-    forget_errors();
-    size = SSL_read(conn->ssl, service->plain, sizeof service->plain);
-    if (size <= 0) {
-        switch (SSL_get_error(conn->ssl, size)) {
-        case SSL_ERROR_WANT_READ:
-            return false;
-        case SSL_ERROR_WANT_WRITE:
-            conn->wants_write = true;
-            watch(conn);
-            return false;
-        default:
-            lost(conn, size);
-            return false;
-        }
-    }
-    feed(conn, (struct bytes){service->plain, (size_t)size});
-    sodium_memzero(service->plain, (size_t)size);
-    return true;
-}
-
-/* Level-triggered: what is left in the socket calls again by itself. What is left in OpenSSL's
- * buffer does not. */
-static void conn_read(struct conn *conn)
-{
-    for (unsigned i = 0; i < CONN_ROUNDS_MAX; i++) {
-        if (conn->state != CONN_OPEN || conn->paused || !read_record(conn)) {
-            break;
-        }
-        if (conn->state != CONN_OPEN || !SSL_has_pending(conn->ssl)) {
-            break;
-        }
-        if (i == CONN_ROUNDS_MAX - 1) {
-            mark_resume(conn);
-        }
-    }
-    watch(conn);
-}
-
-static void conn_resume(struct conn *conn)
-{
-    conn->paused = conn_full(conn);
-    if (!conn->paused && conn->in.size > 0) {
-        size_t taken = take_frames(conn, conn_buffer_bytes(&conn->in));
-
-        if (conn->state == CONN_OPEN) {
-            conn_buffer_drop(&conn->in, taken);
-        }
-    }
-    if (conn->state == CONN_OPEN && !conn->paused && SSL_has_pending(conn->ssl)) {
-        conn_read(conn);
-    }
-    watch(conn);
-}
-
-void conn_resume_all(struct service *service)
-{
-    unsigned count = 0;
-
-    (void)uv_idle_stop(&service->again);
-    for (const struct conn *conn = service->resume; conn != NULL; conn = conn->resume_next) {
-        count++;
-    }
-    /* Those that join meanwhile stand behind these, and wait for the next time. */
-    for (; count > 0 && service->resume != NULL; count--) {
-        struct conn *conn = service->resume;
-
-        service->resume = conn->resume_next;
-        conn->resuming = false;
-        if (conn->state == CONN_OPEN) {
-            conn_resume(conn);
-        }
+        conn_mark_dirty(conn);
     }
 }
 
@@ -617,7 +209,7 @@ static void opened(struct conn *conn)
     if (SSL_has_pending(conn->ssl)) {
         conn_read(conn);
     }
-    watch(conn);
+    conn_watch(conn);
 }
 
 static void shake_hands(struct conn *conn)
@@ -625,7 +217,7 @@ static void shake_hands(struct conn *conn)
     char text[TLS_TEXT_ROOM];
     int result;
 
-    forget_errors();
+    conn_forget_errors();
     result = SSL_do_handshake(conn->ssl);
     if (result == 1) {
         opened(conn);
@@ -634,18 +226,18 @@ static void shake_hands(struct conn *conn)
     switch (SSL_get_error(conn->ssl, result)) {
     case SSL_ERROR_WANT_READ:
         conn->wants_write = false;
-        watch(conn);
+        conn_watch(conn);
         return;
     case SSL_ERROR_WANT_WRITE:
         conn->wants_write = true;
-        watch(conn);
+        conn_watch(conn);
         return;
     case SSL_ERROR_SSL:
         tls_error_text(conn->ssl, text, sizeof text);
         conn_fail(conn, QH_ETLS, text);
         return;
     default:
-        forget_errors();
+        conn_forget_errors();
         conn_shut_down(conn); /* it hung up */
         return;
     }
@@ -672,7 +264,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         return;
     }
     if ((events & UV_WRITABLE) != 0 && conn->state != CONN_HANDSHAKE) {
-        mark_dirty(conn);
+        conn_mark_dirty(conn);
     }
     switch (conn->state) {
     case CONN_HANDSHAKE:
@@ -727,7 +319,7 @@ void conn_begin(struct service *service, int fd, const char *address)
     }
     service->conns = conn;
     service->conn_count++;
-    watch(conn);
+    conn_watch(conn);
 }
 
 /* ---- Time, and the end of the node. */

@@ -35,10 +35,10 @@ struct rule {
 /* Which role may make or change an object depends on the object: object_scene.c. */
 static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_PING] = {handle_ping, FROM_CLIENT | FROM_CONTROL, .locked = true},
-    [QUADHSM__REQUEST__OP_ENDPOINTS] = {handle_endpoints, FROM_CLIENT, PARTITION_IGNORED},
+    [QUADHSM__REQUEST__OP_ENDPOINTS] = {.handle = handle_endpoints, .from = FROM_CLIENT},
     [QUADHSM__REQUEST__OP_SLOTS] = {handle_slots, FROM_CLIENT, .waits = true},
     [QUADHSM__REQUEST__OP_LOGIN] = {handle_login, FROM_CLIENT, PARTITION_MAY, .waits = true},
-    [QUADHSM__REQUEST__OP_RANDOM] = {handle_random, FROM_CLIENT, PARTITION_IGNORED},
+    [QUADHSM__REQUEST__OP_RANDOM] = {.handle = handle_random, .from = FROM_CLIENT},
 
     [QUADHSM__REQUEST__OP_FIND] = {handle_find, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                    .waits = true},
@@ -76,8 +76,7 @@ static const struct rule rules[] = {
                                             ROLE(SO), .admin = true, .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_CLIENT_LIST] = {handle_client_list, FROM_CLIENT, .admin = true,
                                           .waits = true},
-    [QUADHSM__REQUEST__OP_CLUSTER_STATUS] = {handle_cluster_status, FROM_CLIENT | FROM_CONTROL,
-                                             .admin = true},
+    [QUADHSM__REQUEST__OP_CLUSTER_STATUS] = {handle_cluster_status, FROM_CLIENT | FROM_CONTROL},
     [QUADHSM__REQUEST__OP_TOKEN_CREATE] = {handle_token_create, FROM_CLIENT, PARTITION_IGNORED,
                                            ROLE(SO), .admin = true, .waits = true, .change = true},
 
@@ -85,7 +84,7 @@ static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_NODE_INIT] = {handle_node_init, FROM_CONTROL, .locked = true},
     [QUADHSM__REQUEST__OP_NODE_JOIN] = {handle_node_join, FROM_CONTROL, .locked = true},
     [QUADHSM__REQUEST__OP_NODE_UNLOCK] = {handle_node_unlock, FROM_CONTROL, .locked = true},
-    [QUADHSM__REQUEST__OP_JOIN] = {handle_join, FROM_JOINER, PARTITION_IGNORED},
+    [QUADHSM__REQUEST__OP_JOIN] = {.handle = handle_join, .from = FROM_JOINER},
 };
 
 static const struct rule *rule_of(const struct request *request)

@@ -136,7 +136,17 @@ static Quadhsm__PartitionInfo *make_partition(const struct view *view,
     return info;
 }
 
-static QH_RESULT fill_lists(const struct view *view, const struct directory *directory,
+/* Applications see the partitions that are theirs, administrators and the node's own socket all. */
+static bool may_see(const struct request *request, const struct directory *directory,
+                    const struct directory_partition *partition)
+{
+    const struct directory_client *client = directory_client(directory, request->fingerprint);
+
+    return request->origin == REQUEST_FROM_CONTROL || request->admin ||
+           (client != NULL && directory_client_may(client, partition->id));
+}
+
+static QH_RESULT fill_lists(const struct request *request, const struct directory *directory,
                             const struct replica_status *status, Quadhsm__ClusterState *state)
 {
     state->nodes = wire_zalloc((directory->node_count + 1) * sizeof(Quadhsm__ClusterNode *));
@@ -153,19 +163,24 @@ static QH_RESULT fill_lists(const struct view *view, const struct directory *dir
         state->n_nodes = i + 1;
     }
     for (unsigned i = 0; i < directory->partition_count; i++) {
-        state->partitions[i] = make_partition(view, &directory->partitions[i]);
-        if (state->partitions[i] == NULL) {
+        Quadhsm__PartitionInfo *info;
+
+        if (!may_see(request, directory, &directory->partitions[i])) {
+            continue;
+        }
+        info = make_partition(request->node->view, &directory->partitions[i]);
+        if (info == NULL) {
             return QH_ENOMEM;
         }
-        state->n_partitions = i + 1;
+        state->partitions[state->n_partitions++] = info;
     }
     return QH_OK;
 }
 
-static QH_RESULT fill_cluster(struct control *control, Quadhsm__ClusterState *state)
+static QH_RESULT fill_cluster(const struct request *request, Quadhsm__ClusterState *state)
 {
-    const struct view *view = control->node->view;
-    const struct directory *directory = view_directory(view);
+    const struct control *control = request->node->control;
+    const struct directory *directory = view_directory(control->node->view);
     struct replica_status status;
 
     replica_status(control->replica, &status);
@@ -181,7 +196,7 @@ static QH_RESULT fill_cluster(struct control *control, Quadhsm__ClusterState *st
     state->cluster_name = wire_string(directory->cluster_name);
     state->partitions_max = directory->partitions_max;
     state->client_count = directory->client_count;
-    return fill_lists(view, directory, &status, state);
+    return fill_lists(request, directory, &status, state);
 }
 
 static void run_cluster_status(struct request *request)
@@ -201,7 +216,7 @@ static void run_cluster_status(struct request *request)
         request->response->result_case = QUADHSM__RESPONSE__RESULT_CLUSTER;
         request->response->cluster = state;
         view_enter();
-        err = fill_cluster(control, state);
+        err = fill_cluster(request, state);
         view_leave();
     }
     request_answer(request, err, err == QH_OK ? NULL : out_of_memory);

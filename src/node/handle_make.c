@@ -2,7 +2,6 @@
  *
  * Each is made first, on a service or worker thread; then those for the store are put there by a
  * change. Session objects go back to the client, sealed, and no node keeps them. */
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,7 +96,7 @@ static QH_RESULT put_made(const struct made *made, const struct object_scene *sc
             err = object_scene_put_session(scene, made->objects[i], list);
             continue;
         }
-        randombytes_buf(id, sizeof id);
+        QH_ASSERT(object_unique_id(object_attribute(made->objects[i], CKA_UNIQUE_ID)->value, id));
         key = record_key_object(scene->partition->id, id);
         change_compare(changes, TXN_ABSENT, record_key_bytes(&key), 0);
         err = object_scene_put(scene, made->objects[i], id, 0, changes, list);

@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 #include "hsm/join_token.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 #define JOIN_CLIENT_TIMEOUT_MS 15000u /* an attempt at one address, from connect to answer */
 

@@ -3,7 +3,7 @@
 #define QH_NODE_OBJECT_ANSWER_H
 
 #include "hsm/object.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 /* Of all objects of one Find, packed; more are left for the next page. */
 #define OBJECT_ANSWER_SIZE_MAX (WIRE_FRAME_SIZE_MAX - 2u * STORE_VALUE_SIZE_MAX)

@@ -18,7 +18,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "hsm/ticket.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 struct node;
 struct conn;

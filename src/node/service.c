@@ -214,21 +214,23 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 void service_post(struct request *request)
 {
     struct service *service = conn_service(request->conn);
-    bool ended, first;
+    bool ended;
 
     (void)pthread_mutex_lock(&service->mutex);
     ended = service->ended;
-    first = service->posted == NULL;
     if (!ended) {
+        bool first = service->posted == NULL;
+
         request->next = NULL;
         *service->posted_tail = request;
         service->posted_tail = &request->next;
+        if (first) {
+            (void)uv_async_send(&service->async); /* locked: the loop cannot be gone yet */
+        }
     }
     (void)pthread_mutex_unlock(&service->mutex);
     if (ended) {
         request_free(request); /* the node is stopping, its connection is closed */
-    } else if (first) {
-        (void)uv_async_send(&service->async);
     }
 }
 

@@ -5,7 +5,7 @@
 #define QH_NODE_SHAPE_H
 
 #include "base/err.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 #define SHAPE_IV_SIZE_MAX 256u         /* bytes */
 #define SHAPE_LABEL_SIZE_MAX 4096u     /* bytes, of OAEP */

@@ -476,28 +476,73 @@ static bool wanted(const struct view_object *object, struct attributes template,
            object_matches(object->object, template);
 }
 
+/* At most one object is called by a unique id. */
+static QH_RESULT find_unique(const struct view *view, const uint8_t *partition,
+                             struct attributes template, bool with_private, const uint8_t *after,
+                             struct bytes unique_id, struct found *found)
+{
+    const struct view_object *object;
+    uint8_t id[OBJECT_ID_SIZE];
+
+    if (!object_unique_id(unique_id, id)) {
+        return QH_OK;
+    }
+    object = view_object(view, partition, id);
+    if (object == NULL || !wanted(object, template, with_private) ||
+        (after != NULL && memcmp(after, id, sizeof id) == 0)) {
+        return QH_OK;
+    }
+    return add_found(found, object);
+}
+
+/* The next page of one line. */
+static QH_RESULT find_in_line(const struct view_state *state, const struct view_line *line,
+                              struct attributes template, bool with_private, const uint8_t *after,
+                              unsigned limit, struct found *found, bool *ret_more)
+{
+    const struct view_object *object = view_line_start(state->index, line, after);
+    enum qh_err err = QH_OK;
+    bool more = false;
+
+    for (; err == QH_OK && object != NULL && !more; object = view_line_next(line, object)) {
+        if (wanted(object, template, with_private)) {
+            more = found->count == limit;
+            err = more ? QH_OK : add_found(found, object);
+        }
+    }
+    *ret_more = more;
+    return err;
+}
+
 QH_RESULT view_find(const struct view *view, const uint8_t partition[PARTITION_ID_SIZE],
                     struct attributes template, bool with_private, const uint8_t *after,
                     unsigned limit, const struct view_object ***ret_list, unsigned *ret_count,
                     bool *ret_more)
 {
     const struct view_state *state = state_of(view);
-    const struct view_line *line =
-        state != NULL ? shortest_line(state->index, partition, template) : NULL;
-    const struct view_object *object =
-        line != NULL ? view_line_start(state->index, line, after) : NULL;
+    const struct view_line *line = NULL;
+    const struct attribute *unique = NULL;
     struct found found = {NULL, 0, 0};
+    enum qh_err err = QH_OK;
     bool more = false;
 
-    for (; object != NULL && !more; object = view_line_next(line, object)) {
-        if (!wanted(object, template, with_private)) {
-            continue;
+    QH_ASSERT(limit > 0);
+    for (unsigned i = 0; i < template.count; i++) {
+        if (template.list[i].type == CKA_UNIQUE_ID) {
+            unique = &template.list[i];
         }
-        more = found.count == limit;
-        if (!more && add_found(&found, object) != QH_OK) {
-            free(found.list);
-            return QH_ENOMEM;
-        }
+    }
+    if (unique != NULL) {
+        err = find_unique(view, partition, template, with_private, after, unique->value, &found);
+    } else if (state != NULL) {
+        line = shortest_line(state->index, partition, template);
+    }
+    if (line != NULL) {
+        err = find_in_line(state, line, template, with_private, after, limit, &found, &more);
+    }
+    if (err != QH_OK) {
+        free(found.list);
+        return err;
     }
     *ret_list = found.list;
     *ret_count = found.count;

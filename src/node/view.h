@@ -55,9 +55,10 @@ const struct view_object *view_object(const struct view *view,
                                       const uint8_t id[OBJECT_ID_SIZE]);
 
 /* Objects that match @template, ordered by create_revision then id, from the one after @after
- * (NULL: the first), at most @limit. Private ones only if @with_private. It costs the number of
- * candidates of the rarest indexed attribute (CKA_ID, CKA_LABEL), else that of all objects.
- * Errors: QH_ENOMEM. Owns: free(*ret_list); what it points to is valid until view_leave(). */
+ * (NULL: the first), at most @limit, which is not 0. Private ones only if @with_private. It costs
+ * the number of candidates of the rarest indexed attribute (CKA_UNIQUE_ID, CKA_ID, CKA_LABEL), else
+ * that of all objects. Errors: QH_ENOMEM. Owns: free(*ret_list); what it points to is valid until
+ * view_leave(). */
 QH_RESULT view_find(const struct view *view, const uint8_t partition[PARTITION_ID_SIZE],
                     struct attributes template, bool with_private, const uint8_t *after,
                     unsigned limit, const struct view_object ***ret_list, unsigned *ret_count,

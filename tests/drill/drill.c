@@ -33,7 +33,7 @@ static const char usage[] =
     "the PKCS#11 module, and meanwhile kills, freezes and cuts off nodes and regions.\n"
     "--quick: shorter phases. --keep: leave the cluster running in the end, and print how to use "
     "it.\n"
-    "--dir: instead of a temporary directory. --delay: one way between the regions (8).\n"
+    "--dir: instead of a temporary directory. --delay: one way between the regions (4).\n"
     "--threads: that sign (6); --rate: signatures a second of each (60).\n";
 
 static bool parse_number(const char *text, unsigned min, unsigned max, unsigned *ret_number)
@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     static struct drill drill;
     bool passed = false;
 
-    drill.options = (struct drill_options){.delay_ms = 8, .signers = 6, .rate = 60};
+    drill.options = (struct drill_options){.delay_ms = 4, .signers = 6, .rate = 60};
     if (!parse_options(argc, argv, &drill.options)) {
         (void)fputs(usage, stderr);
         return EXIT_USAGE;

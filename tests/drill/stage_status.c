@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 #include "tests/drill/stage.h"
 #include "wire/frame.h"
 

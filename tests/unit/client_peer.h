@@ -8,7 +8,7 @@
 
 #include "client/quadhsm.h"
 #include "config/client_config.h"
-#include "quadhsm.pb-c.h"
+#include "proto/quadhsm.pb-c.h"
 
 enum peer_mode {
     PEER_ANSWERS,

@@ -1,5 +1,7 @@
 /* Objects that are found, changed and destroyed: by whom, and what happens when somebody else is
  * faster. */
+#include <sodium.h>
+
 #include "crypto/seal.h"
 #include "tests/unit/object_rig.h"
 
@@ -220,6 +222,36 @@ START_TEST(private_objects_are_found_after_a_login)
 }
 END_TEST
 
+START_TEST(an_object_is_read_again_by_its_unique_id)
+{
+    struct template template = empty;
+    struct bytes id, unique;
+    char text[2 * OBJECT_ID_SIZE + 1];
+    struct kept kept;
+
+    (void)make_token_key(&kept, "one", false);
+    id = make_token_key(&kept, "two", false);
+    sodium_bin2hex(text, sizeof text, id.base, id.size);
+    unique = text_span(text);
+    with(&template, CKA_UNIQUE_ID, unique);
+    run_find(HSM_ROLE_CU, &template, none, 1, QH_OK);
+    ck_assert_uint_eq(object_count(), 1);
+    ck_assert(!asked.response->objects->more);
+    ck_assert_int_eq(bytes_compare(answer_value(0, CKA_LABEL), text_span("two")), 0);
+    run_find(HSM_ROLE_CU, &template, id, 1, QH_OK);
+    ck_assert_uint_eq(object_count(), 0);
+    run_find(HSM_ROLE_NONE, &template, none, 1, QH_OK);
+    ck_assert_uint_eq(object_count(), 0);
+    with_text(&template, CKA_LABEL, "one");
+    run_find(HSM_ROLE_CU, &template, none, 1, QH_OK);
+    ck_assert_uint_eq(object_count(), 0);
+    template = empty;
+    with_text(&template, CKA_UNIQUE_ID, "no such id");
+    run_find(HSM_ROLE_CU, &template, none, 1, QH_OK);
+    ck_assert_uint_eq(object_count(), 0);
+}
+END_TEST
+
 START_TEST(a_value_is_shown_of_a_key_that_allows_it)
 {
     struct template template = empty;
@@ -325,6 +357,7 @@ int main(void)
     tcase_add_checked_fixture(find, setup, teardown);
     tcase_set_timeout(find, 60);
     tcase_add_test(find, private_objects_are_found_after_a_login);
+    tcase_add_test(find, an_object_is_read_again_by_its_unique_id);
     tcase_add_test(find, a_value_is_shown_of_a_key_that_allows_it);
     tcase_add_test(find, a_find_has_limits);
     tcase_add_test(find, a_page_fits_into_a_frame);

@@ -139,6 +139,7 @@ START_TEST(each_object_gets_a_unique_id_of_its_own)
 {
     struct template template;
     const struct attribute *ids[2];
+    uint8_t numbers[2][OBJECT_ID_SIZE];
     struct object *objects[2];
 
     begin_data(&template, "label");
@@ -146,17 +147,29 @@ START_TEST(each_object_gets_a_unique_id_of_its_own)
         objects[i] = created(&template);
         ids[i] = object_attribute(objects[i], CKA_UNIQUE_ID);
         ck_assert_ptr_nonnull(ids[i]);
-        ck_assert_uint_eq(ids[i]->value.size, 36);
-        ck_assert_uint_eq(ids[i]->value.base[8], '-');
-        ck_assert_uint_eq(ids[i]->value.base[14], '4');
-        ck_assert_uint_eq(ids[i]->value.base[23], '-');
-        ck_assert_uint_eq(strnlen((const char *)ids[i]->value.base, 36), 36);
+        ck_assert(object_unique_id(ids[i]->value, numbers[i]));
     }
-    ck_assert_int_ne(bytes_compare(ids[0]->value, ids[1]->value), 0);
+    ck_assert_mem_ne(numbers[0], numbers[1], OBJECT_ID_SIZE);
     object_free(objects[0]);
     object_free(objects[1]);
     with_text(&template, CKA_UNIQUE_ID, "mine");
     assert_refused(&template, QH_EREADONLY);
+}
+END_TEST
+
+START_TEST(a_unique_id_has_one_form)
+{
+    static const char good[] = "00112233445566778899aabbccddeeff";
+    uint8_t id[OBJECT_ID_SIZE];
+
+    ck_assert(object_unique_id(text_span(good), id));
+    ck_assert_uint_eq(id[0], 0x00);
+    ck_assert_uint_eq(id[15], 0xff);
+    ck_assert(!object_unique_id(span(good, 31), id));
+    ck_assert(!object_unique_id(text_span("00112233445566778899aabbccddeeff0"), id));
+    ck_assert(!object_unique_id(text_span("00112233445566778899aabbccddeefF"), id));
+    ck_assert(!object_unique_id(text_span("00112233445566778899aabbccddeefg"), id));
+    ck_assert(!object_unique_id(text_span(""), id));
 }
 END_TEST
 
@@ -729,6 +742,7 @@ int main(void)
     tcase_add_test(kinds, the_table_names_each_attribute_once_for_every_kind_of_object);
     tcase_add_test(kinds, a_data_object_gets_its_defaults);
     tcase_add_test(kinds, each_object_gets_a_unique_id_of_its_own);
+    tcase_add_test(kinds, a_unique_id_has_one_form);
     tcase_add_test(kinds, token_and_private_are_told_of_the_object);
     tcase_add_test(kinds, a_secret_key_gets_its_defaults);
     tcase_add_test(kinds, an_rsa_private_key_answers_its_public_numbers);

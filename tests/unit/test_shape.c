@@ -74,7 +74,7 @@ START_TEST(ids_have_their_size)
     ck_assert_int_eq(check(&request), QH_OK);
     request.level++;
     ck_assert_int_eq(check(&request), QH_EINVAL);
-    request.level = -1;
+    request.level = (Quadhsm__Level)UINT32_MAX;
     ck_assert_int_eq(check(&request), QH_EINVAL);
 }
 END_TEST
@@ -191,7 +191,7 @@ START_TEST(the_data_of_a_use_is_bounded)
     ck_assert_int_eq(check(&request), QH_OK);
     operation.kind++;
     ck_assert_int_eq(check(&request), QH_EINVAL);
-    operation.kind = -1;
+    operation.kind = (Quadhsm__UseKind)UINT32_MAX;
     ck_assert_int_eq(check(&request), QH_EINVAL);
 }
 END_TEST

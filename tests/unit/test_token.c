@@ -1,0 +1,443 @@
+/* Partitions, logins, objects and the use of keys, as far as the library has a part in them. */
+#include "client/token.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cryptoki.h"
+#include "tests/unit/client_rig.h"
+#include "wire/frame.h"
+
+static const uint8_t partition[QUADHSM_PARTITION_ID_SIZE] = "one partition..";
+static struct quadhsm_token *token;
+static const struct quadhsm_object key = {.id = "an object's id.."};
+static const struct quadhsm_mechanism ecdsa = {.type = CKM_ECDSA};
+
+static void set_up_token(void)
+{
+    set_up();
+    open_ready(1);
+    ck_assert_int_eq(quadhsm_token_open(handle, partition, &token), QUADHSM_OK);
+}
+
+static void tear_down_token(void)
+{
+    quadhsm_token_close(token);
+    tear_down();
+}
+
+/* ---- a node that knows one PIN, one partition and a few objects ---- */
+
+static uint32_t give_ticket(Quadhsm__Response *response, uint8_t mark)
+{
+    Quadhsm__LoginDone *done = wire_zalloc(sizeof *done);
+    uint8_t ticket[32];
+
+    memset(ticket, mark, sizeof ticket);
+    quadhsm__login_done__init(done);
+    done->ticket = wire_bytes((struct bytes){.base = ticket, .size = sizeof ticket});
+    response->result_case = QUADHSM__RESPONSE__RESULT_LOGIN;
+    response->login = done;
+    return 0;
+}
+
+static void add_attribute(Quadhsm__Object *object, uint64_t type, const char *value)
+{
+    Quadhsm__Attribute *attribute = wire_zalloc(sizeof *attribute);
+
+    quadhsm__attribute__init(attribute);
+    attribute->type = type;
+    attribute->value =
+        wire_bytes((struct bytes){.base = (const uint8_t *)value, .size = strlen(value)});
+    object->attributes[object->n_attributes++] = attribute;
+}
+
+static Quadhsm__Object *make_object(unsigned number, bool session)
+{
+    Quadhsm__Object *object = wire_zalloc(sizeof *object);
+    Quadhsm__ObjectRef *ref = wire_zalloc(sizeof *ref);
+    uint8_t id[16];
+
+    memset(id, (int)number, sizeof id);
+    quadhsm__object__init(object);
+    quadhsm__object_ref__init(ref);
+    if (session) {
+        ref->session = wire_bytes((struct bytes){.base = id, .size = sizeof id});
+    } else {
+        ref->id = wire_bytes((struct bytes){.base = id, .size = sizeof id});
+    }
+    object->ref = ref;
+    object->revision = number;
+    object->attributes = wire_zalloc(3 * sizeof *object->attributes);
+    add_attribute(object, CKA_LABEL, "label");
+    add_attribute(object, CKA_CLASS, "class");
+    add_attribute(object, CKA_VALUE, "");
+    return object;
+}
+
+static uint32_t give_objects(Quadhsm__Response *response, unsigned first, unsigned count, bool more,
+                             bool session)
+{
+    Quadhsm__ObjectList *list = wire_zalloc(sizeof *list);
+
+    quadhsm__object_list__init(list);
+    list->objects = wire_zalloc((count + 1) * sizeof *list->objects);
+    for (unsigned i = 0; i < count; i++) {
+        list->objects[list->n_objects++] = make_object(first + i, session);
+    }
+    list->more = more;
+    response->result_case = QUADHSM__RESPONSE__RESULT_OBJECTS;
+    response->objects = list;
+    return 0;
+}
+
+static uint32_t log_in(unsigned asked, const Quadhsm__Request *request, Quadhsm__Response *response)
+{
+    const Quadhsm__Login *login = request->login;
+
+    if (request->request_id.len != 16 || request->partition.len != 16) {
+        return QH_EINVAL;
+    }
+    if (login->pin.len != 4 || memcmp(login->pin.data, "1234", 4) != 0) {
+        return QH_EPIN;
+    }
+    return give_ticket(response, (uint8_t)(asked + 1));
+}
+
+/* Pages of two, seven objects in all. */
+static uint32_t find(const Quadhsm__Request *request, Quadhsm__Response *response)
+{
+    const Quadhsm__Find *find = request->find;
+    unsigned first = find->after.len > 0 ? find->after.data[0] + 1u : 1u;
+    unsigned count = first + 1 <= 7 ? 2 : 1;
+
+    if (find->n_template_ > 0 && find->template_[0]->type == CKA_UNIQUE_ID) {
+        bool known =
+            find->template_[0]->value.len == 32 && find->template_[0]->value.data[0] == '0';
+
+        return give_objects(response, 5, known ? 1 : 0, false, false);
+    }
+    if (find->limit < count) {
+        count = find->limit;
+    }
+    return give_objects(response, first, count, first + count <= 7, false);
+}
+
+static uint32_t answer(unsigned asked, const Quadhsm__Request *request, Quadhsm__Response *response)
+{
+    Quadhsm__Output *output;
+
+    switch ((int)request->op_case) {
+    case QUADHSM__REQUEST__OP_LOGIN:
+        return log_in(asked, request, response);
+    case QUADHSM__REQUEST__OP_FIND:
+        return find(request, response);
+    case QUADHSM__REQUEST__OP_CREATE:
+        return give_objects(response, 1, 1, false, true);
+    case QUADHSM__REQUEST__OP_GENERATE:
+        return give_objects(response, 1, request->generate->n_private_template > 0 ? 2 : 1, false,
+                            false);
+    case QUADHSM__REQUEST__OP_ROLE_PASSWD:
+        return 0;
+    case QUADHSM__REQUEST__OP_USE:
+        output = wire_zalloc(sizeof *output);
+        quadhsm__output__init(output);
+        output->data = wire_bytes((struct bytes){.base = (const uint8_t *)"signature", .size = 9});
+        response->result_case = QUADHSM__RESPONSE__RESULT_OUTPUT;
+        response->output = output;
+        return 0;
+    default:
+        return QH_EUNSUPPORTED;
+    }
+}
+
+/* ---- logins ---- */
+
+START_TEST(a_login_gives_a_ticket_that_is_sent_from_then_on)
+{
+    char signature[16];
+    size_t size;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_ROLE_NONE);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_CO);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CU, "1234", 4), QUADHSM_EEXIST);
+    ck_assert_int_eq(
+        quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size),
+        QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).ticket_size, 32);
+    quadhsm_logout(token);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_ROLE_NONE);
+    ck_assert_int_eq(
+        quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size),
+        QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).ticket_size, 0);
+}
+END_TEST
+
+START_TEST(a_wrong_pin_is_told_and_tried_once)
+{
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "4321", 4), QUADHSM_EPIN);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_ROLE_NONE);
+    ck_assert_uint_eq(peer_asked(peers[0]), 1);
+}
+END_TEST
+
+START_TEST(what_is_no_login_is_not_sent)
+{
+    char pin[PIN_SIZE_MAX + 1] = {0};
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_ROLE_NONE, "1234", 4), QUADHSM_EINVAL);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, pin, sizeof pin), QUADHSM_EPINRANGE);
+    ck_assert_int_eq(quadhsm_login_context(token, "1234", 4), QUADHSM_ENOLOGIN);
+    ck_assert_uint_eq(peer_asked(peers[0]), 0);
+}
+END_TEST
+
+static uint32_t ticket_ended(unsigned asked, const Quadhsm__Request *request,
+                             Quadhsm__Response *response)
+{
+    if (request->op_case == QUADHSM__REQUEST__OP_LOGIN) {
+        return log_in(asked, request, response);
+    }
+    return QH_ETICKET;
+}
+
+START_TEST(a_ticket_that_has_ended_is_a_logout)
+{
+    char signature[16];
+    size_t size;
+
+    peer_set_answer(peers[0], ticket_ended);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    ck_assert_int_eq(
+        quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size),
+        QUADHSM_ETICKET);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_ROLE_NONE);
+}
+END_TEST
+
+START_TEST(a_context_login_is_for_one_use)
+{
+    struct quadhsm_token *other;
+    char signature[16];
+    size_t size;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_token_open(handle, partition, &other), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_login_context(token, "1234", 4), QUADHSM_OK);
+    /* Not for another token. */
+    ck_assert_int_eq(
+        quadhsm_sign(other, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size),
+        QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).context_size, 0);
+    ck_assert_int_eq(
+        quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size),
+        QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).context_size, 32);
+    ck_assert_mem_ne(peer_last(peers[0]).context, peer_last(peers[0]).ticket, 32);
+    ck_assert_int_eq(
+        quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size),
+        QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).context_size, 0);
+    quadhsm_token_close(other);
+}
+END_TEST
+
+START_TEST(who_changes_the_own_pin_stays_logged_in)
+{
+    struct client_ticket before, after;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    client_token_ticket(token, &before);
+    ck_assert_int_eq(quadhsm_set_pin(token, QUADHSM_CO, "1111", 4, "1234", 4), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_CO);
+    client_token_ticket(token, &after);
+    ck_assert_mem_ne(before.ticket, after.ticket, 32);
+    /* Another role's PIN is none of this login's business. */
+    ck_assert_int_eq(quadhsm_set_pin(token, QUADHSM_CU, "1111", 4, "2222", 4), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_CO);
+}
+END_TEST
+
+/* ---- objects ---- */
+
+START_TEST(all_pages_are_found)
+{
+    struct quadhsm_object **list;
+    size_t count;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_find(token, NULL, 0, 0, &list, &count), QUADHSM_OK);
+    ck_assert_uint_eq(count, 7);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(list[i]->id[0], i + 1);
+        ck_assert_uint_eq(list[i]->revision, i + 1);
+    }
+    quadhsm_objects_free(list, count);
+    ck_assert_int_eq(quadhsm_find(token, NULL, 0, 3, &list, &count), QUADHSM_OK);
+    ck_assert_uint_eq(count, 3);
+    quadhsm_objects_free(list, count);
+}
+END_TEST
+
+START_TEST(attributes_are_sorted_and_found)
+{
+    const struct quadhsm_attribute *attribute;
+    struct quadhsm_object *object;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_create(token, NULL, 0, &object), QUADHSM_OK);
+    ck_assert_uint_eq(object->session_size, 16);
+    ck_assert_uint_eq(object->attribute_count, 3);
+    ck_assert_uint_eq(object->attributes[0].type, CKA_CLASS);
+    ck_assert_uint_eq(object->attributes[1].type, CKA_LABEL);
+    ck_assert_uint_eq(object->attributes[2].type, CKA_VALUE);
+    attribute = quadhsm_object_attribute(object, CKA_LABEL);
+    ck_assert_uint_eq(attribute->size, 5);
+    ck_assert_mem_eq(attribute->value, "label", 5);
+    ck_assert_uint_eq(quadhsm_object_attribute(object, CKA_VALUE)->size, 0);
+    ck_assert_ptr_null(quadhsm_object_attribute(object, CKA_ID));
+    quadhsm_object_free(object);
+    quadhsm_object_free(NULL);
+}
+END_TEST
+
+START_TEST(a_pair_is_two_objects)
+{
+    struct quadhsm_attribute label = {.type = CKA_LABEL, .value = "pair", .size = 4};
+    struct quadhsm_mechanism how = {.type = CKM_EC_KEY_PAIR_GEN};
+    struct quadhsm_object *public_key, *private_key;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(
+        quadhsm_generate_pair(token, &how, &label, 1, &label, 1, &public_key, &private_key),
+        QUADHSM_OK);
+    ck_assert_uint_eq(public_key->id[0], 1);
+    ck_assert_uint_eq(private_key->id[0], 2);
+    quadhsm_object_free(public_key);
+    quadhsm_object_free(private_key);
+    /* One where two are needed. */
+    ck_assert_int_eq(
+        quadhsm_generate_pair(token, &how, &label, 1, NULL, 0, &public_key, &private_key),
+        QUADHSM_EUNSUPPORTED);
+}
+END_TEST
+
+START_TEST(an_object_is_read_by_its_id)
+{
+    uint8_t id[QUADHSM_OBJECT_ID_SIZE] = {5};
+    struct quadhsm_object *object;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_read(token, id, &object), QUADHSM_OK);
+    quadhsm_object_free(object);
+    id[0] = 0xff;
+    ck_assert_int_eq(quadhsm_read(token, id, &object), QUADHSM_ENOTFOUND);
+}
+END_TEST
+
+START_TEST(templates_have_limits)
+{
+    static struct quadhsm_attribute many[ATTRIBUTES_MAX + 1];
+    static char value[ATTRIBUTE_SIZE_MAX + 1];
+    struct quadhsm_attribute large = {.type = CKA_VALUE, .value = value};
+    struct quadhsm_object *object;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_create(token, many, ATTRIBUTES_MAX + 1, &object), QUADHSM_ELIMIT);
+    ck_assert_int_eq(quadhsm_create(token, many, ATTRIBUTES_MAX, &object), QUADHSM_OK);
+    quadhsm_object_free(object);
+    large.size = ATTRIBUTE_SIZE_MAX + 1;
+    ck_assert_int_eq(quadhsm_create(token, &large, 1, &object), QUADHSM_EATTRVALUE);
+    large.size = ATTRIBUTE_SIZE_MAX;
+    ck_assert_int_eq(quadhsm_create(token, &large, 1, &object), QUADHSM_OK);
+    quadhsm_object_free(object);
+}
+END_TEST
+
+/* ---- use ---- */
+
+START_TEST(a_buffer_that_is_too_small_is_told_what_is_needed)
+{
+    char signature[9];
+    size_t size = 0;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_sign(token, &key, &ecdsa, "hash", 4, NULL, 0, &size), QUADHSM_EROOM);
+    ck_assert_uint_eq(size, 9);
+    ck_assert_int_eq(quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, 8, &size),
+                     QUADHSM_EROOM);
+    ck_assert_int_eq(quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, 9, &size), QUADHSM_OK);
+    ck_assert_mem_eq(signature, "signature", 9);
+}
+END_TEST
+
+START_TEST(data_has_a_limit)
+{
+    static char data[USE_DATA_SIZE_MAX + 1];
+    char signature[9];
+    size_t size;
+
+    peer_set_answer(peers[0], answer);
+    ck_assert_int_eq(quadhsm_sign(token, &key, &ecdsa, data, sizeof data, signature, 9, &size),
+                     QUADHSM_EDATASIZE);
+    ck_assert_int_eq(quadhsm_sign(token, &key, &ecdsa, data, sizeof data - 1, signature, 9, &size),
+                     QUADHSM_OK);
+}
+END_TEST
+
+START_TEST(random_bytes_come_in_the_size_that_was_asked_for)
+{
+    char bytes[9];
+
+    ck_assert_int_eq(quadhsm_random(handle, bytes, 0), QUADHSM_EINVAL);
+    ck_assert_int_eq(quadhsm_random(handle, bytes, RANDOM_SIZE_MAX + 1), QUADHSM_EINVAL);
+    /* The scripted node answers with its name. */
+    ck_assert_int_eq(quadhsm_random(handle, bytes, 5), QUADHSM_OK);
+    ck_assert_mem_eq(bytes, "alpha", 5);
+    ck_assert_int_eq(quadhsm_random(handle, bytes, 6), QUADHSM_EUNSUPPORTED);
+}
+END_TEST
+
+START_TEST(every_error_has_a_message)
+{
+    for (int error = QUADHSM_OK; error <= QUADHSM_ECONFIG; error++) {
+        ck_assert_str_ne(quadhsm_error_message(error), "");
+    }
+    ck_assert_str_ne(quadhsm_error_message(12345), "");
+    ck_assert_int_eq(quadhsm_open("/nonexistent/client.yaml", &handle), QUADHSM_ECONFIG);
+    ck_assert_ptr_nonnull(strstr(quadhsm_error_detail(), "/nonexistent/client.yaml"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("token");
+    TCase *tcase = tcase_create("token");
+
+    tcase_add_checked_fixture(tcase, set_up_token, tear_down_token);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, a_login_gives_a_ticket_that_is_sent_from_then_on);
+    tcase_add_test(tcase, a_wrong_pin_is_told_and_tried_once);
+    tcase_add_test(tcase, what_is_no_login_is_not_sent);
+    tcase_add_test(tcase, a_ticket_that_has_ended_is_a_logout);
+    tcase_add_test(tcase, a_context_login_is_for_one_use);
+    tcase_add_test(tcase, who_changes_the_own_pin_stays_logged_in);
+    tcase_add_test(tcase, all_pages_are_found);
+    tcase_add_test(tcase, attributes_are_sorted_and_found);
+    tcase_add_test(tcase, a_pair_is_two_objects);
+    tcase_add_test(tcase, an_object_is_read_by_its_id);
+    tcase_add_test(tcase, templates_have_limits);
+    tcase_add_test(tcase, a_buffer_that_is_too_small_is_told_what_is_needed);
+    tcase_add_test(tcase, data_has_a_limit);
+    tcase_add_test(tcase, random_bytes_come_in_the_size_that_was_asked_for);
+    tcase_add_test(tcase, every_error_has_a_message);
+    suite_add_tcase(suite, tcase);
+    return test_main(suite);
+}
