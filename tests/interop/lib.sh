@@ -133,6 +133,17 @@ unlock:
 END
 }
 
+start_daemon() {
+    "$top_builddir/quadhsmd" --config "$work/node.yaml" >>"$work/node.log" 2>&1 &
+    daemon=$!
+    wait_for "the control socket" "$top_builddir/quadhsm" node status --control "$work/control.sock"
+}
+
+kill_daemon() {
+    kill -9 "$daemon" && wait "$daemon"
+    daemon=
+}
+
 start_cluster() {
     local command=$top_builddir/quadhsm
     # The programs that load the module are not sanitized.
@@ -148,9 +159,7 @@ start_cluster() {
     fi
     make_secrets
     write_config
-    "$top_builddir/quadhsmd" --config "$work/node.yaml" >"$work/node.log" 2>&1 &
-    daemon=$!
-    wait_for "the control socket" "$command" node status --control "$work/control.sock"
+    start_daemon
     run "$command" node init --control "$work/control.sock" --cluster interop --admin admin \
         --out "$work/admin" "${so[@]}"
     run "$command" partition create interop "${admin[@]}" "${so[@]}"

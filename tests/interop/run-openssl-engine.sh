@@ -93,25 +93,52 @@ connects() { # PORT LABEL
         </dev/null
 }
 
+connects_well() { # PORT LABEL
+    prints 'Verify return code: 0' connects "$1" "$2"
+}
+
 # As a web server has it: each handshake is signed by the token.
+start_server() { # PORT LABEL
+    stop_server
+    OPENSSL_CONF=$work/engine.cnf openssl s_server -engine pkcs11 -keyform engine \
+        -key "$private=$2" -cert "$work/$2.crt" -accept "127.0.0.1:$1" -quiet \
+        </dev/null >"$work/server.log" 2>&1 &
+    server=$!
+}
+
+# A server that starts, or that has lost its node, needs some turns.
+connects_soon() { # PORT LABEL
+    for _ in $(seq 200); do
+        if connects_well "$1" "$2" >"$work/client.log" 2>&1; then
+            return 0
+        fi
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.05
+    done
+    cat "$work/client.log" "$work/server.log"
+    return 1
+}
+
 serves() { # LABEL
     local port=$((20000 + $$ % 20000))
 
-    stop_server
-    OPENSSL_CONF=$work/engine.cnf openssl s_server -engine pkcs11 -keyform engine \
-        -key "$private=$1" -cert "$work/$1.crt" -accept "127.0.0.1:$port" -quiet \
-        </dev/null >"$work/server.log" 2>&1 &
-    server=$!
-    for _ in $(seq 100); do
-        if connects "$port" "$1" >"$work/client.log" 2>&1; then
-            break
-        fi
-        kill -0 "$server" 2>/dev/null || { cat "$work/server.log"; return 1; }
-        sleep 0.05
-    done
+    start_server "$port" "$1"
+    connects_soon "$port" "$1" || return 1
     for _ in 1 2 3 4 5; do
-        prints 'Verify return code: 0' connects "$port" "$1" || return 1
+        connects_well "$port" "$1" || return 1
     done
+    stop_server
+}
+
+# Nobody restarts the server, and nobody tells it the PIN again.
+outlives_the_node() { # LABEL
+    local port=$((20000 + $$ % 20000))
+
+    start_server "$port" "$1"
+    connects_soon "$port" "$1" || return 1
+    kill_daemon
+    start_daemon
+    connects_soon "$port" "$1" || return 1
     stop_server
 }
 
@@ -137,5 +164,8 @@ for label in rsa p256; do
     check "$label signs its certificate" makes_certificate "$label"
     check "a TLS server uses $label" serves "$label"
 done
+if [ -n "$daemon" ]; then
+    check "a TLS server goes on when the node was killed and started again" outlives_the_node p256
+fi
 check_not "a key that is not there is not found" engine dgst -sha256 -sign "$private=nothing" "$work/data"
 finish

@@ -54,10 +54,12 @@ void pocket_add_partition(const char *name, const uint8_t id[QUADHSM_PARTITION_I
 {
     struct quadhsm_partition partition = partitions[0];
 
-    QH_ASSERT(partition_count < PARTITIONS);
     memcpy(partition.id, id, sizeof partition.id);
     (void)snprintf(partition.name, sizeof partition.name, "%s", name);
+    pthread_mutex_lock(&lock);
+    QH_ASSERT(partition_count < PARTITIONS);
     partitions[partition_count++] = partition;
+    pthread_mutex_unlock(&lock);
 }
 
 void pocket_remove_partition(void)

@@ -1,5 +1,6 @@
 /* The module from outside: starting and stopping, slots and tokens, sessions, logins, fork. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -599,7 +600,7 @@ START_TEST(a_child_goes_on_starts_afresh_or_ends_and_its_parent_goes_on)
 }
 END_TEST
 
-static volatile bool busy_stop;
+static atomic_bool busy_stop;
 
 static void *keep_busy(void *data)
 {
