@@ -5,7 +5,7 @@
 # Ends with "N passed, N failed". TORTURE_ROUNDS and TORTURE_SEED change the campaign.
 set -u
 programs=$(cd "${top_builddir:-.}/tests/torture" && pwd) || exit 1
-rounds=${TORTURE_ROUNDS:-200}
+rounds=${TORTURE_ROUNDS:-60}
 passed=0
 failed=0
 
@@ -23,6 +23,6 @@ campaign() { # WHAT ARGUMENT...
 }
 
 campaign "three nodes, $rounds rounds" --nodes 3 --rounds "$rounds"
-campaign "four nodes and a witness, 30 rounds" --nodes 5 --witness --rounds 30
+campaign "four nodes and a witness, 15 rounds" --nodes 5 --witness --rounds 15
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
