@@ -683,7 +683,8 @@ static QH_RESULT call_run(struct quadhsm *handle, const char *only, Quadhsm__Req
     call.kind = kind_of(request);
     enter(&call);
     call.level = request->level;
-    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION
+    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION &&
+                                request->op_case != QUADHSM__REQUEST__OP_USE
                             ? atomic_load(&handle->revision)
                             : request->min_revision;
     run(&call);

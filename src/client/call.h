@@ -8,7 +8,8 @@
 #include "proto/quadhsm.pb-c.h"
 
 /* Fill in id, min_revision and timeout, send, wait, repeat elsewhere. A change (see
- * call_is_change()) gets its request_id here, once for all attempts.
+ * call_is_change()) gets its request_id here, once for all attempts. The min_revision of a Use is
+ * the caller's: of the key, and of the login.
  *
  * @request stays the caller's. The node's own error comes back as the result, its detail in
  * quadhsm_error_detail().

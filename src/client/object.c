@@ -27,11 +27,15 @@ static QH_RESULT take_objects(Quadhsm__Response *response, size_t count,
             }
             return err;
         }
+        /* Written by this very change. */
+        if (ret_objects[i]->session_size == 0) {
+            ret_objects[i]->revision = response->revision;
+        }
     }
     return QH_OK;
 }
 
-/* A request that gives @count objects. */
+/* A change that gives @count objects. */
 static int call_for(struct quadhsm_token *token, Quadhsm__Request *request, size_t count,
                     struct quadhsm_object *ret_objects[])
 {

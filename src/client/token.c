@@ -20,7 +20,8 @@ struct quadhsm_token {
     struct quadhsm *handle;
     uint64_t number; /* never used again in this process */
     enum quadhsm_role role;
-    struct client_ticket ticket; /* under the handle's lock, and the role too */
+    struct client_ticket ticket; /* under the handle's lock, as the role and the revision */
+    uint64_t revision;           /* of the node that accepted the login, then */
 };
 
 static atomic_uint_least64_t numbers;
@@ -111,6 +112,13 @@ QH_RESULT token_call(struct quadhsm_token *token, Quadhsm__Request *request,
     client_token_ticket(token, &ticket);
     request->partition = message_bytes(ticket.partition, sizeof ticket.partition);
     request->ticket = message_bytes(ticket.ticket, ticket.ticket_size);
+    if (request->op_case == QUADHSM__REQUEST__OP_USE) {
+        handle_lock(token->handle);
+        if (token->revision > request->min_revision) {
+            request->min_revision = token->revision;
+        }
+        handle_unlock(token->handle);
+    }
     err = client_call(token->handle, request, ret_response);
     request->partition = request->ticket = (ProtobufCBinaryData){0};
     if (err == QH_ETICKET && ticket.ticket_size > 0) {
@@ -206,9 +214,10 @@ int quadhsm_token_open_name(struct quadhsm *handle, const char *name,
 
 /* ---- logins ---- */
 
-/* The ticket for @role, of a login beside the one that the token may have. */
+/* The ticket for @role, of a login beside the one that the token may have, and the revision from
+ * which on nodes know what it stands for. */
 static QH_RESULT log_in(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
-                        size_t pin_size, struct client_ticket *ret_ticket)
+                        size_t pin_size, struct client_ticket *ret_ticket, uint64_t *ret_revision)
 {
     Quadhsm__Request request = QUADHSM__REQUEST__INIT;
     Quadhsm__Login login = QUADHSM__LOGIN__INIT;
@@ -236,15 +245,17 @@ static QH_RESULT log_in(struct quadhsm_token *token, enum quadhsm_role role, con
     memcpy(ret_ticket->partition, token->ticket.partition, PARTITION_ID_SIZE);
     memcpy(ret_ticket->ticket, ticket->data, ticket->len);
     ret_ticket->ticket_size = ticket->len;
+    *ret_revision = response->revision;
     wire_message_free(&response->base);
     return QH_OK;
 }
 
 static void set_login(struct quadhsm_token *token, enum quadhsm_role role,
-                      struct client_ticket *ticket)
+                      struct client_ticket *ticket, uint64_t revision)
 {
     handle_lock(token->handle);
     token->role = role;
+    token->revision = revision;
     token->ticket = *ticket;
     handle_unlock(token->handle);
     sodium_memzero(ticket, sizeof *ticket);
@@ -259,6 +270,7 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
                   size_t pin_size)
 {
     struct client_ticket ticket;
+    uint64_t revision;
     enum qh_err err;
 
     error_clear();
@@ -268,9 +280,9 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
     if (quadhsm_token_role(token) != QUADHSM_ROLE_NONE) {
         return QUADHSM_EEXIST;
     }
-    err = log_in(token, role, pin, pin_size, &ticket);
+    err = log_in(token, role, pin, pin_size, &ticket, &revision);
     if (err == QH_OK) {
-        set_login(token, role, &ticket);
+        set_login(token, role, &ticket, revision);
     }
     return error_public(err);
 }
@@ -278,6 +290,7 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
 int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t pin_size)
 {
     enum quadhsm_role role = quadhsm_token_role(token);
+    uint64_t revision;
     enum qh_err err;
 
     error_clear();
@@ -285,7 +298,7 @@ int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t p
     if (role == QUADHSM_ROLE_NONE) {
         return QUADHSM_ENOLOGIN;
     }
-    err = log_in(token, role, pin, pin_size, &context);
+    err = log_in(token, role, pin, pin_size, &context, &revision);
     if (err == QH_OK) {
         context_number = token->number;
     }
@@ -335,10 +348,11 @@ static void log_in_again(struct quadhsm_token *token, enum quadhsm_role role, co
                          size_t pin_size)
 {
     struct client_ticket ticket;
+    uint64_t revision;
 
     quadhsm_logout(token);
-    if (log_in(token, role, pin, pin_size, &ticket) == QH_OK) {
-        set_login(token, role, &ticket);
+    if (log_in(token, role, pin, pin_size, &ticket, &revision) == QH_OK) {
+        set_login(token, role, &ticket, revision);
     }
 }
 

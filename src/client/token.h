@@ -6,7 +6,8 @@
 #include "client/call.h"
 
 /* client_call() with the token's partition and ticket. A node that no longer accepts the ticket
- * ends the login. */
+ * ends the login. The use of a key waits for the revision of the login, and for the min_revision
+ * that the request has already, but not for everything that the handle has seen. */
 QH_RESULT token_call(struct quadhsm_token *token, Quadhsm__Request *request,
                      Quadhsm__Response **ret_response);
 struct quadhsm *token_handle(const struct quadhsm_token *token);

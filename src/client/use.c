@@ -63,6 +63,9 @@ static int use(struct quadhsm_token *token, Quadhsm__UseKind kind, const struct 
     message.context_ticket = message_bytes(context.ticket, context.ticket_size);
     request.op_case = QUADHSM__REQUEST__OP_USE;
     request.use = &message;
+    /* The node must know the key as the caller does, and need not know anything newer: right after
+     * the death of a leader, its followers are behind by what was acknowledged last. */
+    request.min_revision = key->revision;
     err = token_call(token, &request, &response);
     sodium_memzero(&context, sizeof context);
     if (err == QH_OK) {

@@ -100,7 +100,7 @@ enum qh_err call_destroy(void)
     return err;
 }
 
-enum qh_err call_use(void)
+enum qh_err call_use(uint64_t min_revision)
 {
     Quadhsm__Request request = QUADHSM__REQUEST__INIT;
     Quadhsm__Use use = QUADHSM__USE__INIT;
@@ -109,6 +109,7 @@ enum qh_err call_use(void)
 
     request.op_case = QUADHSM__REQUEST__OP_USE;
     request.use = &use;
+    request.min_revision = min_revision;
     err = client_call(handle, &request, &response);
     if (err == QH_OK) {
         wire_message_free(&response->base);

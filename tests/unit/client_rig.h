@@ -34,7 +34,7 @@ void be_patient(void);
 
 enum qh_err call_random(void);
 enum qh_err call_destroy(void); /* a change */
-enum qh_err call_use(void);
+enum qh_err call_use(uint64_t min_revision);
 
 bool probed(const char *node, enum quadhsm_readiness readiness);
 void wait_all_ready(void);

@@ -406,10 +406,14 @@ START_TEST(the_highest_revision_seen_is_sent)
     quadhsm_set_level(handle, QUADHSM_LINEARIZABLE);
     ck_assert_int_eq(call_random(), QH_OK);
     ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_LINEARIZABLE);
-    /* A key is used and a change made as after what was seen, whatever reads want. */
-    ck_assert_int_eq(call_use(), QH_OK);
+    /* A change is made as after what was seen, whatever reads want; a key is used as it is known.
+     */
+    ck_assert_int_eq(call_destroy(), QH_OK);
     ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_SESSION);
     ck_assert_uint_eq(peer_last(peers[0]).min_revision, 77);
+    ck_assert_int_eq(call_use(33), QH_OK);
+    ck_assert_int_eq(peer_last(peers[0]).level, QUADHSM__LEVEL__LEVEL_SESSION);
+    ck_assert_uint_eq(peer_last(peers[0]).min_revision, 33);
 }
 END_TEST
 
@@ -430,7 +434,7 @@ START_TEST(a_key_is_used_on_a_node_that_is_behind_if_there_is_no_other)
     peer_set_answer(peers[1], behind);
     peer_kill(peers[0]);
     ck_assert_int_eq(quadhsm_set_timeout(handle, 3000), QUADHSM_OK);
-    ck_assert_int_eq(call_use(), QH_OK);
+    ck_assert_int_eq(call_use(20), QH_OK);
     ck_assert_str_eq(quadhsm_last_node(), "beta");
     ck_assert_int_eq(peer_last(peers[1]).level, QUADHSM__LEVEL__LEVEL_LOCAL);
     /* But not so for a read that must not be old. */

@@ -24,7 +24,7 @@ static void *keep_calling(void *data)
     while (atomic_load(&go_on)) {
         uint64_t begun_ms = clock_monotonic_ms(), took_ms, longest;
 
-        if (call_use() != QH_OK) {
+        if (call_use(0) != QH_OK) {
             atomic_fetch_add(&failures, 1);
         }
         atomic_fetch_add(&calls, 1);
@@ -149,7 +149,7 @@ END_TEST
 static void be_child(int calls_to_make)
 {
     for (int i = 0; i < calls_to_make; i++) {
-        if (call_use() != QH_OK) {
+        if (call_use(0) != QH_OK) {
             _exit(1);
         }
     }
@@ -163,7 +163,7 @@ START_TEST(a_child_makes_connections_of_its_own)
     int status;
 
     open_ready(PEERS);
-    ck_assert_int_eq(call_use(), QH_OK);
+    ck_assert_int_eq(call_use(0), QH_OK);
     accepted = peer_accepted(peers[0]);
     pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -176,7 +176,7 @@ START_TEST(a_child_makes_connections_of_its_own)
     /* The parent's connection was not touched: nothing new is needed. */
     accepted = peer_accepted(peers[0]);
     for (int i = 0; i < 5; i++) {
-        ck_assert_int_eq(call_use(), QH_OK);
+        ck_assert_int_eq(call_use(0), QH_OK);
     }
     ck_assert_uint_eq(peer_accepted(peers[0]), accepted);
 }
@@ -189,7 +189,7 @@ START_TEST(a_child_does_not_keep_its_parents_connections_open)
     int status;
 
     open_handle(1);
-    ck_assert_int_eq(call_use(), QH_OK);
+    ck_assert_int_eq(call_use(0), QH_OK);
     ck_assert_int_eq(pipe(ends), 0);
     pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -242,7 +242,7 @@ START_TEST(a_process_may_end_without_closing)
         ck_assert_int_ge(pid, 0);
         if (pid == 0) {
             open_handle(PEERS);
-            exit(call_use() == QH_OK ? 0 : 1);
+            exit(call_use(0) == QH_OK ? 0 : 1);
         }
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         ck_assert_int_eq(status, 0);
@@ -255,7 +255,7 @@ START_TEST(no_signal_is_raised_when_a_node_hangs_up)
     (void)signal(SIGPIPE, SIG_DFL);
     open_handle(1);
     for (int i = 0; i < 20; i++) {
-        ck_assert_int_eq(call_use(), QH_OK);
+        ck_assert_int_eq(call_use(0), QH_OK);
         peer_kill(peers[0]);
         peer_restart(peers[0]);
     }

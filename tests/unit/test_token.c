@@ -329,6 +329,31 @@ START_TEST(a_pair_is_two_objects)
 }
 END_TEST
 
+START_TEST(a_key_is_used_by_nodes_that_know_it_and_the_login)
+{
+    struct quadhsm_mechanism how = {.type = CKM_AES_KEY_GEN};
+    struct quadhsm_object *made, old = {.revision = 5};
+    char signature[16];
+    size_t size;
+
+    peer_set_answer(peers[0], answer);
+    peer_set_revision(peers[0], 40);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    peer_set_revision(peers[0], 50);
+    ck_assert_int_eq(quadhsm_generate(token, &how, NULL, 0, &made), QUADHSM_OK);
+    ck_assert_uint_eq(made->revision, 50);
+    peer_set_revision(peers[0], 60);
+    ck_assert_int_eq(quadhsm_random(handle, signature, 1), QUADHSM_EUNSUPPORTED);
+    ck_assert_int_eq(quadhsm_sign(token, made, &ecdsa, "hash", 4, signature, 16, &size),
+                     QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).min_revision, 50);
+    ck_assert_int_eq(quadhsm_sign(token, &old, &ecdsa, "hash", 4, signature, 16, &size),
+                     QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).min_revision, 40);
+    quadhsm_object_free(made);
+}
+END_TEST
+
 START_TEST(an_object_is_read_by_its_id)
 {
     uint8_t id[QUADHSM_OBJECT_ID_SIZE] = {5};
@@ -432,6 +457,7 @@ int main(void)
     tcase_add_test(tcase, all_pages_are_found);
     tcase_add_test(tcase, attributes_are_sorted_and_found);
     tcase_add_test(tcase, a_pair_is_two_objects);
+    tcase_add_test(tcase, a_key_is_used_by_nodes_that_know_it_and_the_login);
     tcase_add_test(tcase, an_object_is_read_by_its_id);
     tcase_add_test(tcase, templates_have_limits);
     tcase_add_test(tcase, a_buffer_that_is_too_small_is_told_what_is_needed);
