@@ -1,10 +1,18 @@
-/* The control thread's plumbing: requests that come while it stops are answered once. */
+/* The control thread's plumbing: requests that it has no room for, or that come while it stops, are
+ * answered once and leave nothing behind. The workers are left out: they have no room either. */
 #include "node/control.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "hsm/join_token.h"
+#include "node/boot.h"
 #include "node/control_private.h"
+#include "node/handlers.h"
+#include "node/workers.h"
 #include "tests/lib/test.h"
 #include "wire/frame.h"
 
@@ -15,6 +23,26 @@ static struct node node;
 static uv_loop_t loop;
 static unsigned answered, ran;
 static enum qh_err answer;
+
+bool workers_post(struct workers *workers, struct request *request, bool slow)
+{
+    (void)workers;
+    (void)request;
+    (void)slow;
+    return false;
+}
+
+unsigned workers_queued(const struct workers *workers)
+{
+    (void)workers;
+    return 0;
+}
+
+unsigned workers_threads(const struct workers *workers)
+{
+    (void)workers;
+    return 0;
+}
 
 static void setup(void)
 {
@@ -58,6 +86,62 @@ static struct request *new_request(void)
     return request;
 }
 
+/* ---- what finds no room ---- */
+
+static enum qh_err init(void)
+{
+    struct request *request = new_request();
+    Quadhsm__NodeInit *init = wire_zalloc(sizeof *init);
+
+    quadhsm__node_init__init(init);
+    init->cluster_name = wire_string("test");
+    init->admin_name = wire_string("admin");
+    init->so_password = wire_bytes((struct bytes){(const uint8_t *)"password", 8});
+    request->message->op_case = QUADHSM__REQUEST__OP_NODE_INIT;
+    request->message->node_init = init;
+    handle_node_init(request);
+    return answer;
+}
+
+START_TEST(an_init_that_finds_no_worker_can_be_repeated)
+{
+    ck_assert_int_eq(init(), QH_EBUSY);
+    ck_assert_int_eq(init(), QH_EBUSY);
+    ck_assert_uint_eq(answered, 2);
+}
+END_TEST
+
+static enum qh_err join(void)
+{
+    struct request *request = new_request();
+    Quadhsm__NodeJoin *join = wire_zalloc(sizeof *join);
+    struct join_token token = {.address_count = 1};
+    struct secret *text;
+
+    ck_assert_int_eq(secret_new(JOIN_TOKEN_SECRET_SIZE, &token.secret), QH_OK);
+    (void)snprintf(token.addresses[0].host, sizeof token.addresses[0].host, "127.0.0.1");
+    token.addresses[0].port = 7600;
+    ck_assert_int_eq(join_token_make(&token, &text), QH_OK);
+    quadhsm__node_join__init(join);
+    join->token = wire_string((const char *)secret_view(text));
+    secret_free(text);
+    join_token_close(&token);
+    request->message->op_case = QUADHSM__REQUEST__OP_NODE_JOIN;
+    request->message->node_join = join;
+    handle_node_join(request);
+    return answer;
+}
+
+START_TEST(a_join_that_finds_no_worker_leaves_the_directory_as_it_was)
+{
+    uint8_t cluster[16];
+
+    ck_assert_int_eq(join(), QH_EBUSY);
+    ck_assert_int_eq(boot_inspect(&config, cluster), QH_ENOTFOUND);
+    ck_assert_int_eq(join(), QH_EBUSY);
+}
+END_TEST
+
 /* ---- the end ---- */
 
 static void run(struct request *request)
@@ -98,6 +182,8 @@ int main(void)
     TCase *tcase = tcase_create("control");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, an_init_that_finds_no_worker_can_be_repeated);
+    tcase_add_test(tcase, a_join_that_finds_no_worker_leaves_the_directory_as_it_was);
     tcase_add_test(tcase, an_answer_on_its_way_when_the_node_stops_is_delivered);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
