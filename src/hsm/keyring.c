@@ -16,6 +16,7 @@ struct keyring {
     struct secret *tickets;
     struct secret *members;
     struct secret *wrapping;
+    struct secret *once;
 };
 
 _Static_assert(KEYRING_CMK_SIZE == SEAL_KEY_SIZE, "the cluster key is one to derive from");
@@ -44,6 +45,9 @@ QH_RESULT keyring_new(const struct secret *cmk, const uint8_t cluster[16],
     if (err == QH_OK) {
         err = seal_derive(cmk, "wrapping", 0, &keyring->wrapping);
     }
+    if (err == QH_OK) {
+        err = seal_derive(cmk, "once", 0, &keyring->once);
+    }
     if (err != QH_OK) {
         keyring_free(keyring);
         return err;
@@ -61,6 +65,7 @@ void keyring_free(struct keyring *keyring)
     secret_free(keyring->tickets);
     secret_free(keyring->members);
     secret_free(keyring->wrapping);
+    secret_free(keyring->once);
     free(keyring);
 }
 
@@ -72,6 +77,11 @@ const uint8_t *keyring_cluster(const struct keyring *keyring)
 const struct secret *keyring_ticket_key(const struct keyring *keyring)
 {
     return keyring->tickets;
+}
+
+const struct secret *keyring_once_key(const struct keyring *keyring)
+{
+    return keyring->once;
 }
 
 /* ---- sealed records ---- */

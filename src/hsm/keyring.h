@@ -4,6 +4,7 @@
  *       -- "tickets"  ticket key
  *       -- "members"  signs node records, which are not encrypted
  *       -- "wrapping" wraps partition keys
+ *       -- "once"     makes the ids of requests that happen once
  *
  * A keyring does not change after it was made. Pure. Thread: any, at the same time. */
 #ifndef QH_HSM_KEYRING_H
@@ -26,6 +27,7 @@ QH_RESULT keyring_new(const struct secret *cmk, const uint8_t cluster[16],
 void keyring_free(struct keyring *keyring);                    /* NULL is allowed */
 const uint8_t *keyring_cluster(const struct keyring *keyring); /* 16 bytes */
 const struct secret *keyring_ticket_key(const struct keyring *keyring);
+const struct secret *keyring_once_key(const struct keyring *keyring); /* for seal_mac() */
 
 /* Seal the value of the record @record_key with the record key. @counter: that of the value it
  * replaces plus one, 0 for a new record.

@@ -6,7 +6,7 @@
  *   p/<partition id>                   partitions, with their roles' verifiers
  *   l/<partition id>/<role>            failed logins; partition id zero for SO; role 1 byte
  *   o/<partition id>/<object id>       objects, sealed by the partition's key (object.h)
- *   r/<request id>                     answers (store/txn.h)
+ *   r/<id>                             answers (store/txn.h, node/change.h)
  *
  * <...> are raw bytes of fixed size. Pure. Thread: any. */
 #ifndef QH_HSM_RECORD_H

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "crypto/seal.h"
 #include "hsm/keyring.h"
 #include "node/control_private.h"
 #include "wire/frame.h"
@@ -31,7 +32,7 @@ struct change {
     struct change *next; /* parked */
     struct request *request;
     change_build build;
-    uint8_t id[ONCE_ID_SIZE]; /* the request's, or after a fence another */
+    uint8_t id[ONCE_ID_SIZE]; /* made by bind_id(), or after a fence another */
     unsigned attempts;
 };
 
@@ -376,16 +377,33 @@ static bool was_done(const struct change *change)
                      (struct bytes){key, sizeof key}, &record);
 }
 
-static void begin(struct request *request)
-{
-    struct change *change = request->change;
-    struct control *control = request->node->control;
+#define ID_DATA_SIZE (ONCE_ID_SIZE + 1u + 4u + FINGERPRINT_SIZE + 1u + PARTITION_ID_SIZE)
 
-    if (control->replica == NULL) {
-        answer(change, QH_EUNINITIALIZED, "run quadhsm node init or quadhsm node join on it");
-    } else if (control->keyring == NULL) {
-        answer(change, QH_ELOCKED, "run quadhsm node unlock on it, or ask another node");
-    } else if (was_done(change)) {
+/* An answer is for the same asker, with the same operation in the same partition. */
+static void bind_id(struct change *change, const struct keyring *keyring)
+{
+    const struct request *request = change->request;
+    const ProtobufCBinaryData *partition = &request->message->partition;
+    uint8_t data[ID_DATA_SIZE], mac[SEAL_MAC_SIZE];
+    struct bytes_writer writer;
+
+    bytes_writer_init(&writer, data, sizeof data);
+    bytes_write_span(&writer, request->message->request_id.data, ONCE_ID_SIZE);
+    bytes_write_u8(&writer, (uint8_t)request->origin);
+    bytes_write_u32(&writer, (uint32_t)request->message->op_case);
+    bytes_write_span(&writer, request->fingerprint, FINGERPRINT_SIZE);
+    bytes_write_u8(&writer, (uint8_t)partition->len);
+    bytes_write_span(&writer, partition->data, partition->len);
+    QH_ASSERT(!writer.failed);
+    seal_mac(keyring_once_key(keyring), (struct bytes){data, writer.size}, mac);
+    memcpy(change->id, mac, sizeof change->id);
+}
+
+static void take_up(struct change *change)
+{
+    struct request *request = change->request;
+
+    if (was_done(change)) {
         if (request->response == NULL && fresh_response(request) != QH_OK) {
             answer(change, QH_ENOMEM, NULL);
             return;
@@ -395,6 +413,21 @@ static void begin(struct request *request)
         answer(change, QH_ENOQUORUM, not_made);
     } else {
         attempt(change);
+    }
+}
+
+static void begin(struct request *request)
+{
+    struct change *change = request->change;
+    struct control *control = request->node->control;
+
+    if (control->replica == NULL) {
+        answer(change, QH_EUNINITIALIZED, "run quadhsm node init or quadhsm node join on it");
+    } else if (control->keyring == NULL) {
+        answer(change, QH_ELOCKED, "run quadhsm node unlock on it, or ask another node");
+    } else {
+        bind_id(change, control->keyring);
+        take_up(change);
     }
 }
 
@@ -414,7 +447,6 @@ void change_run(struct request *request, change_build build)
     QH_ASSERT(request->change == NULL);
     change->request = request;
     change->build = build;
-    memcpy(change->id, request->message->request_id.data, ONCE_ID_SIZE);
     request->change = change;
     request_run_on(request, REQUEST_CONTROL, begin);
 }

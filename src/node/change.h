@@ -5,8 +5,10 @@
  *       ^            |  refused by a compare: again, at most CHANGE_ATTEMPTS_MAX times
  *       +------------+
  *
- * The answer (the packed Response, sealed) is stored under r/<request id>, so that a retry at any
- * node gets the same. Thread: control. */
+ * The answer (the packed Response, sealed) is stored under r/<id>, so that a retry at any node gets
+ * the same. That id is made, by a key that all nodes have, of the request's id and of who asks for
+ * what: whoever learns the request id of somebody else, or reads r/ in the records, cannot ask
+ * for the answer. Thread: control. */
 #ifndef QH_NODE_CHANGE_H
 #define QH_NODE_CHANGE_H
 

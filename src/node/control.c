@@ -138,7 +138,7 @@ static void on_posted(uv_async_t *async)
 
         posted = request->next;
         request->next = NULL;
-        if (control->state == CONTROL_STOPPING) {
+        if (control->state == CONTROL_STOPPING && !request->answered) {
             request_answer(request, QH_ECANCELED, "the node is stopping: ask another one");
         } else {
             request->run(request);

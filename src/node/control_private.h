@@ -37,7 +37,7 @@ struct control {
     struct secret *cmk;      /* NULL: locked, or a witness */
     struct keyring *keyring;
     uint8_t cluster[16];
-    bool booting;  /* init, join or unlock is under way */
+    void *booting; /* state of the init, join or unlock that is under way */
     bool founding; /* init: the first records are not in the store yet */
 
     uv_async_t async;

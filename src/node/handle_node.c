@@ -21,6 +21,7 @@
 
 /* What init makes on a worker, before anything is written. */
 struct init_state {
+    struct control *control;
     struct secret *password, *passphrase, *cmk, *ca_key, *node_key;
     struct pki_der ca_cert, node_csr, node_cert, admin_cert;
     struct bytes sealed_cmk;
@@ -33,10 +34,19 @@ struct init_state {
     const char *detail;
 };
 
+/* Whatever becomes of the request: another one may begin. */
+static void end_booting(struct control *control, const void *state)
+{
+    if (control->booting == state) {
+        control->booting = NULL;
+    }
+}
+
 static void free_init(void *data)
 {
     struct init_state *state = data;
 
+    end_booting(state->control, state);
     secret_free(state->password);
     secret_free(state->passphrase);
     secret_free(state->cmk);
@@ -76,7 +86,7 @@ static bool text_proper(const char *text, size_t length_max)
 static QH_RESULT check_init(const struct control *control, const Quadhsm__NodeInit *init,
                             const char **ret_detail)
 {
-    if (control->replica != NULL || control->booting) {
+    if (control->replica != NULL || control->booting != NULL) {
         *ret_detail = "this node is in a cluster already, or about to be";
         return QH_EEXIST;
     }
@@ -297,7 +307,7 @@ static void found(struct request *request)
     struct init_state *state = request->state;
     enum qh_err err = state->err;
 
-    control->booting = false;
+    control->booting = NULL;
     if (err == QH_OK) {
         request_progress(request, "writing the node's directory");
         err = write_directory(control, state);
@@ -349,6 +359,7 @@ void handle_node_init(struct request *request)
         request_answer(request, QH_ENOMEM, NULL);
         return;
     }
+    state->control = control;
     request->state = state;
     request->state_free = free_init;
     err = control_take_secret(&init->so_password, &state->password);
@@ -359,7 +370,7 @@ void handle_node_init(struct request *request)
         request_answer(request, err, "the limit of locked memory may be too low (ulimit -l)");
         return;
     }
-    control->booting = true;
+    control->booting = state;
     request->deadline_ms = clock_monotonic_ms() + INIT_MS;
     request_progress(request, "making the cluster's keys");
     request_run_on(request, REQUEST_SLOW, prepare_init);
@@ -368,6 +379,7 @@ void handle_node_init(struct request *request)
 /* ---- unlock ---- */
 
 struct unlock_state {
+    struct control *control;
     struct secret *passphrase, *cmk;
     enum qh_err err;
 };
@@ -376,6 +388,7 @@ static void free_unlock(void *data)
 {
     struct unlock_state *state = data;
 
+    end_booting(state->control, state);
     secret_free(state->passphrase);
     secret_free(state->cmk);
     free(state);
@@ -387,7 +400,7 @@ static void finish_unlock(struct request *request)
     struct unlock_state *state = request->state;
     enum qh_err err = state->err;
 
-    control->booting = false;
+    control->booting = NULL;
     if (err == QH_OK) {
         err = control_unlock(control, state->cmk);
     }
@@ -422,7 +435,7 @@ void handle_node_unlock(struct request *request)
     if (control->replica == NULL) {
         err = QH_EUNINITIALIZED;
         detail = "run quadhsm node init or quadhsm node join first";
-    } else if (control->keyring != NULL || control->booting) {
+    } else if (control->keyring != NULL || control->booting != NULL) {
         err = QH_EEXIST;
         detail = "the node is unlocked already, or being unlocked";
     } else if (control->node->config->witness) {
@@ -442,6 +455,7 @@ void handle_node_unlock(struct request *request)
         request_answer(request, QH_ENOMEM, NULL);
         return;
     }
+    state->control = control;
     request->state = state;
     request->state_free = free_unlock;
     err = control_take_secret(&request->message->node_unlock->passphrase, &state->passphrase);
@@ -449,6 +463,6 @@ void handle_node_unlock(struct request *request)
         request_answer(request, err, "the limit of locked memory may be too low (ulimit -l)");
         return;
     }
-    control->booting = true;
+    control->booting = state;
     request_run_on(request, REQUEST_SLOW, open_with_passphrase);
 }

@@ -18,6 +18,7 @@
 #define JOIN_VOTER_MS 60000u /* from the start of the new node until it is a voter */
 
 struct join_state {
+    struct control *control;
     struct join_token token;
     struct secret *passphrase, *cmk, *node_key;
     struct pki_der node_csr;
@@ -31,7 +32,13 @@ struct join_state {
 static void free_join(void *data)
 {
     struct join_state *state = data;
+    struct control *control = state->control;
 
+    /* It ended before it began: no worker had time for it. */
+    if (control->booting == state) {
+        boot_undo(control->node->config);
+        control->booting = NULL;
+    }
     join_token_close(&state->token);
     secret_free(state->passphrase);
     secret_free(state->cmk);
@@ -182,7 +189,7 @@ static void start_joined(struct request *request)
         request_progress(request, "writing the node's directory");
         err = keep_answer(control->node->config, state);
     }
-    control->booting = false;
+    control->booting = NULL;
     if (err != QH_OK) {
         boot_undo(control->node->config);
         request_answer(request, err, state->detail[0] != '\0' ? state->detail : NULL);
@@ -252,7 +259,7 @@ void control_join_tick(struct control *control, uint64_t now_ms)
 static QH_RESULT check_join(const struct control *control, const struct join_token *token,
                             const char **ret_detail)
 {
-    if (control->replica != NULL || control->booting) {
+    if (control->replica != NULL || control->booting != NULL) {
         *ret_detail = "this node is in a cluster already, or about to be";
         return QH_EEXIST;
     }
@@ -299,6 +306,7 @@ void handle_node_join(struct request *request)
         request_answer(request, QH_ENOMEM, NULL);
         return;
     }
+    state->control = request->node->control;
     request->state = state;
     request->state_free = free_join;
     err = begin_join(request, state, &detail);
@@ -306,7 +314,7 @@ void handle_node_join(struct request *request)
         request_answer(request, err, detail);
         return;
     }
-    request->node->control->booting = true;
+    state->control->booting = state;
     request_progress(request, "asking a member of the cluster");
     request_run_on(request, REQUEST_SLOW, prepare_join);
 }

@@ -238,6 +238,17 @@ static QH_RESULT take_try(struct request *request, const char **ret_detail)
     return QH_EBUSY;
 }
 
+/* It was wrong, and that is counted however short a time the client has given: else guesses cost
+ * nothing but the wait until they are forgotten here. */
+static void take_time(struct request *request)
+{
+    uint64_t needed_ms = clock_monotonic_ms() + request->node->config->request_timeout_ms;
+
+    if (request->deadline_ms < needed_ms) {
+        request->deadline_ms = needed_ms;
+    }
+}
+
 bool login_verify(struct request *request)
 {
     struct login *login = request->state;
@@ -257,6 +268,8 @@ bool login_verify(struct request *request)
         if (err != QH_OK || login->right) {
             login_pending_end(request->message->request_id.data); /* no failure */
             login->pending = false;
+        } else {
+            take_time(request);
         }
     }
     secret_cleanup(&login->pin);

@@ -56,6 +56,7 @@ void request_free(struct request *request)
     if (request->state_free != NULL) {
         request->state_free(request->state);
     }
+    free(request->change); /* one that control had no room for */
     wire_message_free(&request->message->base);
     if (request->response != NULL) {
         wire_message_free(&request->response->base);

@@ -234,7 +234,7 @@ static void deliver(struct request *request)
 void rig_begin(Quadhsm__Request *message, uint8_t client, enum hsm_role role,
                void (*handle)(struct request *request))
 {
-    struct request *request = request_new(&rig.node, REQUEST_FROM_CLIENT, message);
+    struct request *request = request_new(&rig.node, rig.origin, message);
 
     ck_assert_ptr_nonnull(request);
     request->deliver = deliver;

@@ -75,7 +75,7 @@ static enum qh_err revoke_client(const char *name)
     return rig_ask(message, ADMIN, HSM_ROLE_SO, handle_client_revoke);
 }
 
-static enum qh_err make_token(bool witness, uint32_t lifetime_s)
+static Quadhsm__Request *token_message(bool witness, uint32_t lifetime_s)
 {
     Quadhsm__Request *message = rig_message(0);
 
@@ -84,7 +84,12 @@ static enum qh_err make_token(bool witness, uint32_t lifetime_s)
     quadhsm__token_create__init(message->token_create);
     message->token_create->witness = witness;
     message->token_create->lifetime_s = lifetime_s;
-    return rig_ask(message, ADMIN, HSM_ROLE_SO, handle_token_create);
+    return message;
+}
+
+static enum qh_err make_token(bool witness, uint32_t lifetime_s)
+{
+    return rig_ask(token_message(witness, lifetime_s), ADMIN, HSM_ROLE_SO, handle_token_create);
 }
 
 static void put_object(uint8_t fill)
@@ -416,6 +421,70 @@ START_TEST(expired_tokens_make_room)
 }
 END_TEST
 
+/* ---- answers that are kept for who asks again ---- */
+
+/* The token that @client is told who asks under @id. */
+static void ask_for_token(uint8_t client, const uint8_t id[ONCE_ID_SIZE], char ret_text[1024])
+{
+    Quadhsm__Request *message = token_message(false, 0);
+
+    memcpy(message->request_id.data, id, ONCE_ID_SIZE);
+    ck_assert_int_eq(rig_ask(message, client, HSM_ROLE_SO, handle_token_create), QH_OK);
+    ck_assert_int_eq(rig.answer->result_case, QUADHSM__RESPONSE__RESULT_TOKEN);
+    (void)snprintf(ret_text, 1024, "%s", rig.answer->token->text);
+}
+
+START_TEST(an_answer_is_kept_for_the_client_that_asked_alone)
+{
+    static const uint8_t id[ONCE_ID_SIZE] = {42};
+    char first[1024], again[1024], other[1024];
+
+    put_node(1, false, "10.0.0.1");
+    ask_for_token(ADMIN, id, first);
+    ask_for_token(ADMIN, id, again);
+    ck_assert_str_eq(first, again);
+    ask_for_token(7, id, other);
+    ck_assert_str_ne(first, other);
+    ck_assert_uint_eq(count("c/t/"), 2);
+}
+END_TEST
+
+START_TEST(an_answer_is_kept_for_the_same_operation_and_partition)
+{
+    static const uint8_t id[ONCE_ID_SIZE] = {42};
+    Quadhsm__Request *message;
+    char text[1024];
+
+    put_node(1, false, "10.0.0.1");
+    ask_for_token(ADMIN, id, text);
+    message = rig_role_init(HSM_ROLE_PO, "1234");
+    memcpy(message->request_id.data, id, ONCE_ID_SIZE);
+    ck_assert_int_eq(rig_ask(message, ADMIN, HSM_ROLE_SO, handle_role_init), QH_OK);
+    ck_assert_int_eq(rig.answer->result_case, QUADHSM__RESPONSE__RESULT__NOT_SET);
+    ck_assert_uint_eq(rig_partition(3)->roles[HSM_ROLE_PO].epoch, 1);
+    message = rig_role_init(HSM_ROLE_PO, "1234");
+    memcpy(message->request_id.data, id, ONCE_ID_SIZE);
+    memset(message->partition.data, 5, PARTITION_ID_SIZE);
+    ck_assert_int_eq(rig_ask(message, ADMIN, HSM_ROLE_SO, handle_role_init), QH_OK);
+    ck_assert_uint_eq(rig_partition(5)->roles[HSM_ROLE_PO].epoch, 1);
+}
+END_TEST
+
+START_TEST(the_records_do_not_show_request_ids)
+{
+    static const uint8_t id[ONCE_ID_SIZE] = {42};
+    struct store_record record;
+    uint8_t key[ONCE_KEY_SIZE];
+    char text[1024];
+
+    put_node(1, false, "10.0.0.1");
+    ask_for_token(ADMIN, id, text);
+    txn_once_key(id, key);
+    ck_assert_uint_eq(count("r/"), 1);
+    ck_assert(!store_get(rig.store, (struct bytes){key, sizeof key}, &record));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("handle_admin");
@@ -440,6 +509,9 @@ int main(void)
     tcase_add_test(tcase, a_cluster_without_an_address_makes_no_token);
     tcase_add_test(tcase, sixty_four_tokens_may_wait);
     tcase_add_test(tcase, expired_tokens_make_room);
+    tcase_add_test(tcase, an_answer_is_kept_for_the_client_that_asked_alone);
+    tcase_add_test(tcase, an_answer_is_kept_for_the_same_operation_and_partition);
+    tcase_add_test(tcase, the_records_do_not_show_request_ids);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }

@@ -62,6 +62,16 @@ START_TEST(a_wrong_pin_is_counted_before_it_is_answered)
 }
 END_TEST
 
+START_TEST(a_wrong_pin_is_counted_though_the_client_gives_no_time_for_it)
+{
+    Quadhsm__Request *message = rig_login(HSM_ROLE_CO, "wrong");
+
+    message->timeout_ms = 1; /* over before the PIN is checked */
+    ck_assert_int_eq(rig_ask(message, USER, HSM_ROLE_NONE, handle_login), QH_EPIN);
+    ck_assert_uint_eq(logins(HSM_ROLE_CO)->failed, 1);
+}
+END_TEST
+
 START_TEST(the_right_pin_takes_failures_back)
 {
     struct ticket ticket;
@@ -391,6 +401,7 @@ int main(void)
     tcase_add_test(tcase, the_right_pin_gives_a_ticket_and_changes_nothing);
     tcase_add_test(tcase, the_right_pin_needs_no_majority);
     tcase_add_test(tcase, a_wrong_pin_is_counted_before_it_is_answered);
+    tcase_add_test(tcase, a_wrong_pin_is_counted_though_the_client_gives_no_time_for_it);
     tcase_add_test(tcase, the_right_pin_takes_failures_back);
     tcase_add_test(tcase, the_role_is_locked_for_a_client_and_then_for_all);
     tcase_add_test(tcase, a_retry_is_the_same_try);
