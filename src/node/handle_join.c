@@ -111,10 +111,12 @@ static QH_RESULT issue(struct control *control, const struct store *store,
     authority = (Qhrec__Authority *)message;
     err = secret_from(authority->key.data, authority->key.len, &ca_key);
     if (err == QH_OK) {
-        err =
-            pki_issue_node((struct bytes){authority->certificate.data, authority->certificate.len},
-                           ca_key, (struct bytes){join->csr.data, join->csr.len}, join->node,
-                           clock_unix_ms() / 1000, &cert);
+        struct bytes ca = {authority->certificate.data, authority->certificate.len};
+        struct bytes csr = {join->csr.data, join->csr.len};
+        uint64_t now_s = clock_unix_ms() / 1000;
+
+        err = join->witness ? pki_issue_witness(ca, ca_key, csr, join->node, now_s, &cert)
+                            : pki_issue_node(ca, ca_key, csr, join->node, now_s, &cert);
     }
     if (err == QH_OK) {
         done->certificate = wire_bytes((struct bytes){cert.base, cert.size});
