@@ -9,6 +9,7 @@
 #include "crypto/pki.h"
 #include "hsm/join_token.h"
 #include "hsm/record.h"
+#include "node/admin.h"
 #include "node/change.h"
 #include "node/control_private.h"
 #include "node/handlers.h"
@@ -248,7 +249,8 @@ static enum qh_err build_join(struct request *request, const struct store *store
         change_delete(list, record_key_bytes(&token_key));
         err = put_node(control, join, list);
     }
-    return err;
+    /* Of two that join at once with one name, or as the last there may be, one is computed anew. */
+    return err == QH_OK ? admin_touch_names(control->keyring, store, list) : err;
 }
 
 /* A joiner has no certificate yet: the answer is for whoever asks with this request for one. */

@@ -135,6 +135,46 @@ START_TEST(who_does_not_know_the_token_is_told_nothing)
 }
 END_TEST
 
+/* At another member, as it would write it: the node's record, and that names were given. */
+static void join_elsewhere(void)
+{
+    struct record_key key = record_key_node(RAFT_ID + 1);
+    ProtobufCMessage *settings;
+    Qhrec__Node node;
+
+    qhrec__node__init(&node);
+    node.raft_id = RAFT_ID + 1;
+    node.name = (char[]){"eu-1"};
+    rig_put(&key, &node.base);
+    key = record_key_settings();
+    ck_assert_int_eq(
+        record_load(rig.keyring, rig.store, &key, &qhrec__settings__descriptor, &settings, NULL),
+        QH_OK);
+    rig_put(&key, settings);
+    wire_message_free(settings);
+}
+
+START_TEST(two_that_join_with_one_name_at_once_do_not_both_succeed)
+{
+    rig.before_proposal = join_elsewhere;
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-1"), NULL), QH_EEXIST);
+    ck_assert_ptr_null(directory_node(view_directory(rig.node.view), RAFT_ID));
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-2"), NULL), QH_OK);
+}
+END_TEST
+
+START_TEST(a_join_counts_as_giving_a_name)
+{
+    struct record_key key = record_key_settings();
+    struct store_record before, after;
+
+    ck_assert(store_get(rig.store, record_key_bytes(&key), &before));
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-1"), NULL), QH_OK);
+    ck_assert(store_get(rig.store, record_key_bytes(&key), &after));
+    ck_assert_uint_gt(after.mod_revision, before.mod_revision);
+}
+END_TEST
+
 /* It needs no certificate to ask: the answer that is kept for an administrator is not for it. */
 START_TEST(the_request_id_of_another_request_gives_nothing)
 {
@@ -174,6 +214,8 @@ int main(void)
     tcase_add_test(tcase, who_knows_the_token_becomes_a_node_once);
     tcase_add_test(tcase, a_witness_gets_no_key_and_a_certificate_that_clients_refuse);
     tcase_add_test(tcase, who_does_not_know_the_token_is_told_nothing);
+    tcase_add_test(tcase, two_that_join_with_one_name_at_once_do_not_both_succeed);
+    tcase_add_test(tcase, a_join_counts_as_giving_a_name);
     tcase_add_test(tcase, the_request_id_of_another_request_gives_nothing);
     tcase_add_test(tcase, a_retry_gets_the_first_answer_and_another_joiner_does_not);
     suite_add_tcase(suite, tcase);
