@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "crypto/pki.h"
 #include "wire/frame.h"
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
@@ -232,6 +233,23 @@ bool tlsclient_node_name_valid(const char *name)
     return length > 0 && length <= NODE_NAME_LENGTH_MAX && strspn(name, allowed) == length;
 }
 
+/* It has a node's name, and stands where it need not be trusted with a PIN. */
+static bool is_witness(const X509_NAME *subject)
+{
+    static const char unit[] = PKI_WITNESS_UNIT;
+    int at = -1;
+
+    while ((at = X509_NAME_get_index_by_NID(subject, NID_organizationalUnitName, at)) >= 0) {
+        const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+
+        if (ASN1_STRING_length(value) == (int)sizeof unit - 1 &&
+            memcmp(ASN1_STRING_get0_data(value), unit, sizeof unit - 1) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Several common names are refused: which one counts would be a matter of taste. */
 static QH_RESULT subject_name(const X509_NAME *subject, char ret_node[NODE_NAME_LENGTH_MAX + 1])
 {
@@ -240,7 +258,8 @@ static QH_RESULT subject_name(const X509_NAME *subject, char ret_node[NODE_NAME_
     char name[NODE_NAME_LENGTH_MAX + 1] = {0};
     int length;
 
-    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) {
+    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0 ||
+        is_witness(subject)) {
         return QH_EPEER;
     }
     value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));

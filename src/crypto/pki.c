@@ -362,13 +362,17 @@ out:
 
 struct leaf {
     const char *common_name;
+    const char *unit;     /* NULL: none */
     const char *usage;    /* extended key usage */
     const char *alt_name; /* NULL: none */
 };
 
 static bool leaf_fill(X509 *cert, X509 *issuer, EVP_PKEY *issuer_key, const struct leaf *leaf)
 {
-    return name_add(X509_get_subject_name(cert), "CN", leaf->common_name) &&
+    X509_NAME *subject = X509_get_subject_name(cert);
+
+    return (leaf->unit == NULL || name_add(subject, "OU", leaf->unit)) &&
+           name_add(subject, "CN", leaf->common_name) &&
            X509_set_issuer_name(cert, X509_get_subject_name(issuer)) == 1 &&
            extension_add(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
            extension_add(cert, issuer, NID_key_usage, "critical,digitalSignature") &&
@@ -424,18 +428,35 @@ static void join_text(char *ret_text, size_t room, const char *prefix, const cha
     QH_ASSERT(!writer.failed);
 }
 
+/* Of the peer port both are both ends. */
+static QH_RESULT issue_peer(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
+                            struct leaf *leaf, uint64_t now_unix_s, struct pki_der *ret_cert)
+{
+    char alt_name[sizeof "DNS:" + NODE_NAME_LENGTH_MAX];
+
+    if (!name_valid(leaf->common_name, NODE_NAME_LENGTH_MAX, "-.")) {
+        return QH_EINVAL;
+    }
+    join_text(alt_name, sizeof alt_name, "DNS:", leaf->common_name);
+    leaf->usage = "serverAuth,clientAuth";
+    leaf->alt_name = alt_name;
+    return leaf_issue(ca_cert, ca_key, csr, leaf, now_unix_s, ret_cert);
+}
+
 QH_RESULT pki_issue_node(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
                          const char *node_name, uint64_t now_unix_s, struct pki_der *ret_cert)
 {
-    char alt_name[sizeof "DNS:" + NODE_NAME_LENGTH_MAX];
-    struct leaf leaf = {.common_name = node_name, .usage = "serverAuth,clientAuth"};
+    struct leaf leaf = {.common_name = node_name};
 
-    if (!name_valid(node_name, NODE_NAME_LENGTH_MAX, "-.")) {
-        return QH_EINVAL;
-    }
-    join_text(alt_name, sizeof alt_name, "DNS:", node_name);
-    leaf.alt_name = alt_name;
-    return leaf_issue(ca_cert, ca_key, csr, &leaf, now_unix_s, ret_cert);
+    return issue_peer(ca_cert, ca_key, csr, &leaf, now_unix_s, ret_cert);
+}
+
+QH_RESULT pki_issue_witness(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
+                            const char *node_name, uint64_t now_unix_s, struct pki_der *ret_cert)
+{
+    struct leaf leaf = {.common_name = node_name, .unit = PKI_WITNESS_UNIT};
+
+    return issue_peer(ca_cert, ca_key, csr, &leaf, now_unix_s, ret_cert);
 }
 
 QH_RESULT pki_issue_client(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,

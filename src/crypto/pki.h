@@ -1,7 +1,8 @@
 /* The cluster's own certificate authority: EC P-256, X.509 v3, in memory alone.
  *
  * A node's certificate names the node (subject CN = its name, which has no colon); a
- * client's has CN "client:" and its name. So neither can stand in for the other.
+ * client's has CN "client:" and its name. So neither can stand in for the other. A witness's says
+ * what it is by OU = PKI_WITNESS_UNIT: to clients it is no node.
  * Thread: any. */
 #ifndef QH_CRYPTO_PKI_H
 #define QH_CRYPTO_PKI_H
@@ -16,6 +17,7 @@
 #include "base/secret.h"
 
 #define PKI_CLIENT_PREFIX "client:"
+#define PKI_WITNESS_UNIT "witness"
 #define PKI_DER_SIZE_MAX 8192u /* bytes, of any certificate or request */
 #define PKI_AUTHORITY_DAYS 7300u
 #define PKI_LEAF_DAYS 1095u
@@ -40,6 +42,8 @@ QH_RESULT pki_request_new(const char *common_name, struct secret **ret_key,
  * Errors: QH_EMALFORMED, QH_EKEYTYPE, QH_EINVAL (the name). */
 QH_RESULT pki_issue_node(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
                          const char *node_name, uint64_t now_unix_s, struct pki_der *ret_cert);
+QH_RESULT pki_issue_witness(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
+                            const char *node_name, uint64_t now_unix_s, struct pki_der *ret_cert);
 QH_RESULT pki_issue_client(struct bytes ca_cert, const struct secret *ca_key, struct bytes csr,
                            const char *client_name, uint64_t now_unix_s, struct pki_der *ret_cert);
 

@@ -9,6 +9,7 @@
 #include "crypto/pki.h"
 #include "hsm/join_token.h"
 #include "hsm/record.h"
+#include "node/admin.h"
 #include "node/change.h"
 #include "node/control_private.h"
 #include "node/handlers.h"
@@ -111,10 +112,12 @@ static QH_RESULT issue(struct control *control, const struct store *store,
     authority = (Qhrec__Authority *)message;
     err = secret_from(authority->key.data, authority->key.len, &ca_key);
     if (err == QH_OK) {
-        err =
-            pki_issue_node((struct bytes){authority->certificate.data, authority->certificate.len},
-                           ca_key, (struct bytes){join->csr.data, join->csr.len}, join->node,
-                           clock_unix_ms() / 1000, &cert);
+        struct bytes ca = {authority->certificate.data, authority->certificate.len};
+        struct bytes csr = {join->csr.data, join->csr.len};
+        uint64_t now_s = clock_unix_ms() / 1000;
+
+        err = join->witness ? pki_issue_witness(ca, ca_key, csr, join->node, now_s, &cert)
+                            : pki_issue_node(ca, ca_key, csr, join->node, now_s, &cert);
     }
     if (err == QH_OK) {
         done->certificate = wire_bytes((struct bytes){cert.base, cert.size});
@@ -246,7 +249,8 @@ static enum qh_err build_join(struct request *request, const struct store *store
         change_delete(list, record_key_bytes(&token_key));
         err = put_node(control, join, list);
     }
-    return err;
+    /* Of two that join at once with one name, or as the last there may be, one is computed anew. */
+    return err == QH_OK ? admin_touch_names(control->keyring, store, list) : err;
 }
 
 /* A joiner has no certificate yet: the answer is for whoever asks with this request for one. */

@@ -187,3 +187,17 @@ void certs_make_node_foreign(const char *dir, const char *name)
     make_node(dir, name, name, &ca, 30 * DAY);
     free_pair(&ca);
 }
+
+void certs_make_witness(const char *dir, const char *name)
+{
+    struct pair ca = read_ca(dir);
+    struct pair pair = make_pair(name, &ca, -2 * DAY, 30 * DAY);
+
+    need(X509_NAME_add_entry_by_txt(X509_get_subject_name(pair.certificate), "OU", MBSTRING_ASC,
+                                    (const unsigned char *)"witness", -1, -1, 0) == 1,
+         "set the unit");
+    need(X509_sign(pair.certificate, ca.key, EVP_sha256()) > 0, "sign");
+    write_pair(dir, name, &pair);
+    free_pair(&pair);
+    free_pair(&ca);
+}

@@ -13,6 +13,9 @@ void certs_make_ca(const char *dir);
 /* DIR/NAME.crt and DIR/NAME.key for a node, by the authority in DIR. */
 void certs_make_node(const char *dir, const char *name);
 
+/* The same, of a witness. */
+void certs_make_witness(const char *dir, const char *name);
+
 /* The same, but valid until an hour ago. */
 void certs_make_node_expired(const char *dir, const char *name);
 

@@ -178,6 +178,16 @@ START_TEST(a_client_is_no_node)
 }
 END_TEST
 
+START_TEST(a_witness_is_no_node_to_clients)
+{
+    certs_make_witness(dir, "witness-1");
+    start_peer("witness-1");
+    open_to("");
+    (void)drive(CONNECTION_IDLE);
+    expect_failure(QH_EPEER, "not a node's");
+}
+END_TEST
+
 START_TEST(a_certificate_without_a_name_is_refused)
 {
     certs_make_subject(dir, "nobody", NULL);
@@ -430,6 +440,7 @@ int main(void)
     tcase_add_test(tcase, a_request_may_be_submitted_before_the_handshake);
     tcase_add_test(tcase, another_node_than_expected_is_refused);
     tcase_add_test(tcase, a_client_is_no_node);
+    tcase_add_test(tcase, a_witness_is_no_node_to_clients);
     tcase_add_test(tcase, a_certificate_without_a_name_is_refused);
     tcase_add_test(tcase, another_authority_is_refused);
     tcase_add_test(tcase, an_expired_certificate_is_refused);

@@ -1,5 +1,6 @@
 /* A member's side of a join: who proves to know a token becomes a node, and nobody else is told
  * anything. */
+#include <openssl/x509.h>
 #include <sodium.h>
 
 #include "crypto/pki.h"
@@ -12,16 +13,16 @@ static struct secret *token_secret;
 static uint8_t token_id[16], cmk_box[crypto_box_PUBLICKEYBYTES];
 static struct pki_der csr;
 
-static void put_token(void)
+static void put_token(bool witness)
 {
     struct record_key key;
     Qhrec__JoinToken token;
 
     memset(token_id, 0x70, sizeof token_id);
-    ck_assert_int_eq(secret_new(JOIN_TOKEN_SECRET_SIZE, &token_secret), QH_OK);
     memset(secret_bytes(token_secret), 0x71, JOIN_TOKEN_SECRET_SIZE);
     qhrec__join_token__init(&token);
     token.secret = (ProtobufCBinaryData){JOIN_TOKEN_SECRET_SIZE, secret_bytes(token_secret)};
+    token.witness = witness;
     token.expires_unix_ms = UINT64_MAX;
     key = record_key_token(token_id);
     rig_put(&key, &token.base);
@@ -42,7 +43,8 @@ static void setup(void)
 
     rig_setup();
     ck_assert_int_eq(secret_new(KEYRING_CMK_SIZE, &rig.control.cmk), QH_OK);
-    put_token();
+    ck_assert_int_eq(secret_new(JOIN_TOKEN_SECRET_SIZE, &token_secret), QH_OK);
+    put_token(false);
     make_csr();
     (void)crypto_box_keypair(cmk_box, box_key);
     rig.origin = REQUEST_FROM_JOINER;
@@ -101,6 +103,27 @@ START_TEST(who_knows_the_token_becomes_a_node_once)
 }
 END_TEST
 
+START_TEST(a_witness_gets_no_key_and_a_certificate_that_clients_refuse)
+{
+    Quadhsm__Request *message = join_message(token_secret, "w-1");
+    char unit[16] = "";
+    const unsigned char *next;
+    X509 *certificate;
+
+    put_token(true);
+    message->join->witness = true;
+    ck_assert_int_eq(ask(message, NULL), QH_OK);
+    ck_assert_uint_eq(rig.answer->join->sealed_cmk.len, 0);
+    next = rig.answer->join->certificate.data;
+    certificate = d2i_X509(NULL, &next, (long)rig.answer->join->certificate.len);
+    ck_assert_ptr_nonnull(certificate);
+    (void)X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_organizationalUnitName,
+                                    unit, sizeof unit);
+    ck_assert_str_eq(unit, PKI_WITNESS_UNIT);
+    X509_free(certificate);
+}
+END_TEST
+
 START_TEST(who_does_not_know_the_token_is_told_nothing)
 {
     struct secret *guess;
@@ -109,6 +132,46 @@ START_TEST(who_does_not_know_the_token_is_told_nothing)
     ck_assert_int_eq(ask(join_message(guess, "eu-1"), NULL), QH_EPERM);
     ck_assert_int_eq(rig.answer->result_case, QUADHSM__RESPONSE__RESULT__NOT_SET);
     secret_free(guess);
+}
+END_TEST
+
+/* At another member, as it would write it: the node's record, and that names were given. */
+static void join_elsewhere(void)
+{
+    struct record_key key = record_key_node(RAFT_ID + 1);
+    ProtobufCMessage *settings;
+    Qhrec__Node node;
+
+    qhrec__node__init(&node);
+    node.raft_id = RAFT_ID + 1;
+    node.name = (char[]){"eu-1"};
+    rig_put(&key, &node.base);
+    key = record_key_settings();
+    ck_assert_int_eq(
+        record_load(rig.keyring, rig.store, &key, &qhrec__settings__descriptor, &settings, NULL),
+        QH_OK);
+    rig_put(&key, settings);
+    wire_message_free(settings);
+}
+
+START_TEST(two_that_join_with_one_name_at_once_do_not_both_succeed)
+{
+    rig.before_proposal = join_elsewhere;
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-1"), NULL), QH_EEXIST);
+    ck_assert_ptr_null(directory_node(view_directory(rig.node.view), RAFT_ID));
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-2"), NULL), QH_OK);
+}
+END_TEST
+
+START_TEST(a_join_counts_as_giving_a_name)
+{
+    struct record_key key = record_key_settings();
+    struct store_record before, after;
+
+    ck_assert(store_get(rig.store, record_key_bytes(&key), &before));
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-1"), NULL), QH_OK);
+    ck_assert(store_get(rig.store, record_key_bytes(&key), &after));
+    ck_assert_uint_gt(after.mod_revision, before.mod_revision);
 }
 END_TEST
 
@@ -149,7 +212,10 @@ int main(void)
     tcase_set_timeout(tcase, 120.0); /* Argon2id is slow under sanitizers */
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, who_knows_the_token_becomes_a_node_once);
+    tcase_add_test(tcase, a_witness_gets_no_key_and_a_certificate_that_clients_refuse);
     tcase_add_test(tcase, who_does_not_know_the_token_is_told_nothing);
+    tcase_add_test(tcase, two_that_join_with_one_name_at_once_do_not_both_succeed);
+    tcase_add_test(tcase, a_join_counts_as_giving_a_name);
     tcase_add_test(tcase, the_request_id_of_another_request_gives_nothing);
     tcase_add_test(tcase, a_retry_gets_the_first_answer_and_another_joiner_does_not);
     suite_add_tcase(suite, tcase);

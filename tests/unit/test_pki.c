@@ -135,6 +135,31 @@ START_TEST(a_node_certificate_verifies_for_both_ends_of_tls)
 }
 END_TEST
 
+START_TEST(a_witness_certificate_is_for_peers_and_says_what_it_is)
+{
+    SECRET_SCOPED struct secret *key = NULL;
+    struct pki_der csr, cert;
+    char text[64];
+    X509 *parsed;
+
+    ck_assert_int_eq(pki_request_new("whatever", &key, &csr), QH_OK);
+    ck_assert_int_eq(
+        pki_issue_witness(span(authority), authority_key, span(csr), "w-1", NOW, &cert), QH_OK);
+    ck_assert_int_eq(verify(cert, authority, X509_PURPOSE_SSL_SERVER, NOW), X509_V_OK);
+    ck_assert_int_eq(verify(cert, authority, X509_PURPOSE_SSL_CLIENT, NOW), X509_V_OK);
+    common_name(cert, text, sizeof text);
+    ck_assert_str_eq(text, "w-1");
+    parsed = parse(cert);
+    ck_assert_int_gt(X509_NAME_get_text_by_NID(X509_get_subject_name(parsed),
+                                               NID_organizationalUnitName, text, sizeof text),
+                     0);
+    ck_assert_str_eq(text, PKI_WITNESS_UNIT);
+    X509_free(parsed);
+    free(csr.base);
+    free(cert.base);
+}
+END_TEST
+
 START_TEST(a_client_certificate_is_no_server_and_no_node)
 {
     SECRET_SCOPED struct secret *key = NULL;
@@ -430,6 +455,7 @@ int main(void)
     tcase_set_timeout(tcase, 60.0);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_node_certificate_verifies_for_both_ends_of_tls);
+    tcase_add_test(tcase, a_witness_certificate_is_for_peers_and_says_what_it_is);
     tcase_add_test(tcase, a_client_certificate_is_no_server_and_no_node);
     tcase_add_test(tcase, validity_begins_an_hour_ago_and_ends);
     tcase_add_test(tcase, another_authority_does_not_vouch_for_it);
