@@ -98,8 +98,9 @@ static void client_send(struct socket_client *client, const Quadhsm__Response *r
 
 static void send_error(struct socket_client *client, enum qh_err err, const char *detail)
 {
-    Quadhsm__Response response = QUADHSM__RESPONSE__INIT;
+    Quadhsm__Response response;
 
+    quadhsm__response__init(&response);
     response.error = (uint32_t)err;
     response.detail = wire_borrow(detail);
     client_send(client, &response);
@@ -133,8 +134,9 @@ static void deliver(struct request *request)
 static void progress(struct request *request, const char *what)
 {
     struct socket_client *client = request->receiver;
-    Quadhsm__Response response = QUADHSM__RESPONSE__INIT;
+    Quadhsm__Response response;
 
+    quadhsm__response__init(&response);
     if (!client->closing) {
         response.id = request->message->id;
         response.progress = true;

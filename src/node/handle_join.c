@@ -183,10 +183,11 @@ static QH_RESULT put_node(struct control *control, const Quadhsm__Join *join,
                           struct change_list *list)
 {
     struct record_key key = record_key_node(join->raft_id);
-    Qhrec__Node node = QHREC__NODE__INIT;
+    Qhrec__Node node;
     struct bytes value = {0};
     enum qh_err err;
 
+    qhrec__node__init(&node);
     node.raft_id = join->raft_id;
     node.name = join->node;
     node.region = join->region;

@@ -225,11 +225,14 @@ static ProtobufCBinaryData borrowed(const uint8_t *base, size_t size)
 static QH_RESULT put_settings(struct request *request, struct change_list *list)
 {
     struct init_state *state = request->state;
-    Qhrec__RoleAuth so = QHREC__ROLE_AUTH__INIT;
-    Qhrec__Settings settings = QHREC__SETTINGS__INIT;
-    Qhrec__Authority authority = QHREC__AUTHORITY__INIT;
+    Qhrec__RoleAuth so;
+    Qhrec__Settings settings;
+    Qhrec__Authority authority;
     enum qh_err err;
 
+    qhrec__authority__init(&authority);
+    qhrec__settings__init(&settings);
+    qhrec__role_auth__init(&so);
     so.role = HSM_ROLE_SO;
     so.verifier = state->verifier;
     so.epoch = 1;
@@ -250,11 +253,13 @@ static QH_RESULT put_node_and_admin(struct request *request, struct change_list 
     struct init_state *state = request->state;
     const struct node_config *config = request->node->config;
     uint8_t fingerprint[FINGERPRINT_SIZE];
-    Qhrec__Node node = QHREC__NODE__INIT;
-    Qhrec__Client admin = QHREC__CLIENT__INIT;
+    Qhrec__Node node;
+    Qhrec__Client admin;
     enum qh_err err = pki_fingerprint(
         (struct bytes){state->admin_cert.base, state->admin_cert.size}, fingerprint);
 
+    qhrec__client__init(&admin);
+    qhrec__node__init(&node);
     if (err != QH_OK) {
         return err;
     }
