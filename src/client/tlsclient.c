@@ -145,7 +145,9 @@ static bool restrict_context(SSL_CTX *context)
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     /* A resumed session would skip the check of the certificate. */
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    (void)SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+    /* Decrypted data and tickets pass through the buffers of received plaintext. */
+    (void)SSL_CTX_set_options(context,
+                              SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
     (void)SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_read_ahead(context, 1); /* one system call a record, not two */
     return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&

@@ -164,6 +164,9 @@ static QH_RESULT make_unlock_file(const char *path)
     sodium_memzero(key, sizeof key);
     sodium_memzero(text, sizeof text);
     (void)close(fd);
+    if (err != QH_OK) {
+        (void)unlink(path); /* half a key is nobody's, and would be in the way for ever */
+    }
     return err;
 }
 

@@ -178,6 +178,13 @@ START_TEST(a_client_is_no_node)
 }
 END_TEST
 
+START_TEST(what_was_received_is_wiped_in_openssl_too)
+{
+    start_peer("alpha");
+    ck_assert_uint_ne(SSL_CTX_get_options(context) & SSL_OP_CLEANSE_PLAINTEXT, 0);
+}
+END_TEST
+
 START_TEST(a_witness_is_no_node_to_clients)
 {
     certs_make_witness(dir, "witness-1");
@@ -440,6 +447,7 @@ int main(void)
     tcase_add_test(tcase, a_request_may_be_submitted_before_the_handshake);
     tcase_add_test(tcase, another_node_than_expected_is_refused);
     tcase_add_test(tcase, a_client_is_no_node);
+    tcase_add_test(tcase, what_was_received_is_wiped_in_openssl_too);
     tcase_add_test(tcase, a_witness_is_no_node_to_clients);
     tcase_add_test(tcase, a_certificate_without_a_name_is_refused);
     tcase_add_test(tcase, another_authority_is_refused);
