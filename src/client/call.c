@@ -44,6 +44,7 @@ struct call {
     const char *only; /* a node's name, or NULL: any */
     enum hedge_kind kind;
     bool change;
+    bool probed; /* by a thread */
     Quadhsm__Level level;
     uint64_t min_revision;
     uint64_t deadline_ms;
@@ -308,7 +309,8 @@ static QH_RESULT get_connection(struct call *call, struct attempt *attempt)
     if (attempt->reused) {
         return QH_OK;
     }
-    return handle_connect(call->handle, attempt->endpoint, true, &attempt->connection);
+    /* Name servers can take long; the probing thread asks them, if there is one. */
+    return handle_connect(call->handle, attempt->endpoint, !call->probed, &attempt->connection);
 }
 
 /* A key must stay usable with nodes that are behind what this client has seen, if there are no
@@ -640,6 +642,7 @@ static void enter(struct call *call)
     handle_enter(handle);
     prober_prepare(handle, call->deadline_ms);
     handle_lock(handle);
+    call->probed = handle->prober.running;
     handle->calls++;
     if (handle->calls > handle->calls_peak) {
         handle->calls_peak = handle->calls;

@@ -47,6 +47,7 @@ struct endpoint {
     uint64_t probed_ms;       /* when the last probe ended, well or not */
     struct endpoint_address addresses[ENDPOINT_ADDRESSES_MAX];
     unsigned address_count, address_next;
+    bool addresses_doubtful; /* all of them failed: the name should be looked up again */
 };
 
 struct endpoints {

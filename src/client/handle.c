@@ -305,46 +305,55 @@ void handle_saw_revision(struct quadhsm *handle, uint64_t revision)
 
 /* ---- endpoints ---- */
 
-/* The next one of its addresses, found out first if need be. */
-static QH_RESULT next_address(struct quadhsm *handle, struct endpoint *endpoint, bool ask,
-                              struct connection_target *target)
+/* The addresses, found out if need be. Host and port never change. */
+static void find_addresses(struct quadhsm *handle, struct endpoint *endpoint, bool ask)
 {
     struct endpoint_address found[ENDPOINT_ADDRESSES_MAX];
-    const struct endpoint_address *address;
     unsigned count = 0;
-    bool known;
+    bool wanted;
 
     handle_lock(handle);
-    known = endpoint->address_count > 0;
+    wanted = endpoint->address_count == 0 || (ask && endpoint->addresses_doubtful);
     handle_unlock(handle);
-    /* Host and port never change. */
-    if (!known && endpoint_resolve(endpoint->host, endpoint->port, ask, found, &count) != QH_OK) {
-        return QH_ENOTFOUND;
+    /* If nobody knows the name at the moment, the old addresses are better than none. */
+    if (!wanted || endpoint_resolve(endpoint->host, endpoint->port, ask, found, &count) != QH_OK ||
+        count == 0) {
+        return;
     }
     handle_lock(handle);
-    if (endpoint->address_count == 0) {
-        memcpy(endpoint->addresses, found, sizeof endpoint->addresses);
-        endpoint->address_count = count;
-        endpoint->address_next = 0;
-    }
-    if (endpoint->address_count == 0) {
-        handle_unlock(handle);
-        return QH_ENOTFOUND;
-    }
-    address = &endpoint->addresses[endpoint->address_next];
-    target->address = address->address;
-    target->address_size = address->size;
-    memcpy(target->node, endpoint->node, sizeof target->node);
+    memcpy(endpoint->addresses, found, count * sizeof found[0]);
+    endpoint->address_count = count;
+    endpoint->address_next = 0;
+    endpoint->addresses_doubtful = false;
     handle_unlock(handle);
-    return QH_OK;
+}
+
+static QH_RESULT next_address(struct quadhsm *handle, struct endpoint *endpoint,
+                              struct connection_target *target)
+{
+    const struct endpoint_address *address;
+    enum qh_err err = QH_ENOTFOUND;
+
+    handle_lock(handle);
+    if (endpoint->address_count > 0) {
+        address = &endpoint->addresses[endpoint->address_next];
+        target->address = address->address;
+        target->address_size = address->size;
+        memcpy(target->node, endpoint->node, sizeof target->node);
+        err = QH_OK;
+    }
+    handle_unlock(handle);
+    return err;
 }
 
 QH_RESULT handle_connect(struct quadhsm *handle, struct endpoint *endpoint, bool ask,
                          struct connection **ret)
 {
     struct connection_target target = {.context = handle->context};
-    enum qh_err err = next_address(handle, endpoint, ask, &target);
+    enum qh_err err;
 
+    find_addresses(handle, endpoint, ask);
+    err = next_address(handle, endpoint, &target);
     if (err != QH_OK) {
         return err;
     }
