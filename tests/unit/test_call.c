@@ -229,7 +229,7 @@ START_TEST(busy_everywhere_is_tried_until_it_is_not)
         peer_set_error(peers[i], QH_EBUSY, "full");
     }
     open_handle(PEERS);
-    ck_assert_int_eq(quadhsm_set_timeout(handle, 400), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 2000), QUADHSM_OK);
     ck_assert_int_eq(call_random(), QH_EBUSY);
     ck_assert_uint_gt(peer_requests(peers[0]), 1);
 }
