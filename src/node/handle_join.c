@@ -38,9 +38,18 @@ static QH_RESULT check_join(const Quadhsm__Join *join, const char **ret_detail)
     return QH_OK;
 }
 
-/* The token's record, if the request proves to know its secret. */
+static bool used_by(const Qhrec__JoinToken *token, const struct request *request)
+{
+    return token->used_by.len == sizeof request->fingerprint &&
+           memcmp(token->used_by.data, request->fingerprint, sizeof request->fingerprint) == 0;
+}
+
+/* The token's record, if the request proves to know its secret. A token that was used is good for
+ * the same question again, of a joiner that did not hear the answer, and for nothing else.
+ * Owns: wire_message_free(*ret_message). */
 static QH_RESULT check_token(struct request *request, const struct store *store,
-                             struct store_record *ret_record, uint8_t ret_proof[32])
+                             ProtobufCMessage **ret_message, struct store_record *ret_record,
+                             uint8_t ret_proof[32])
 {
     struct control *control = request->node->control;
     const Quadhsm__Join *join = request->message->join;
@@ -63,12 +72,17 @@ static QH_RESULT check_token(struct request *request, const struct store *store,
         join_token_proof(secret, request->exporter, "joiner", expected);
         join_token_proof(secret, request->exporter, "member", ret_proof);
         if (sodium_memcmp(expected, join->proof.data, sizeof expected) != 0 ||
-            token->witness != join->witness || token->expires_unix_ms < clock_unix_ms()) {
+            token->witness != join->witness || token->expires_unix_ms < clock_unix_ms() ||
+            (token->used_by.len > 0 && !used_by(token, request))) {
             err = QH_EPERM;
         }
     }
     secret_free(secret);
-    wire_message_free(message);
+    if (err == QH_OK) {
+        *ret_message = message;
+    } else {
+        wire_message_free(message);
+    }
     return err;
 }
 
@@ -148,6 +162,7 @@ static QH_RESULT seal_key(struct control *control, const Quadhsm__Join *join,
 
 static QH_RESULT fill_nodes(struct request *request, Quadhsm__JoinDone *done)
 {
+    const Quadhsm__Join *join = request->message->join;
     const struct directory *directory;
     enum qh_err err = QH_OK;
 
@@ -160,8 +175,12 @@ static QH_RESULT fill_nodes(struct request *request, Quadhsm__JoinDone *done)
     }
     for (unsigned i = 0; err == QH_OK && i < directory->node_count; i++) {
         const struct directory_node *node = &directory->nodes[i];
-        Quadhsm__JoinNode *copy = wire_zalloc(sizeof *copy);
+        Quadhsm__JoinNode *copy;
 
+        if (node->raft_id == join->raft_id) {
+            continue; /* it asks again */
+        }
+        copy = wire_zalloc(sizeof *copy);
         if (copy == NULL) {
             err = QH_ENOMEM;
             break;
@@ -205,60 +224,120 @@ static QH_RESULT put_node(struct control *control, const Quadhsm__Join *join,
     return err;
 }
 
-static enum qh_err build_join(struct request *request, const struct store *store,
-                              struct change_list *list, const char **ret_detail)
+/* From now on it is this joiner's. */
+static QH_RESULT use_token(struct request *request, Qhrec__JoinToken *token,
+                           const struct store_record *record, struct change_list *list)
+{
+    struct record_key key = record_key_token(request->message->join->token_id.data);
+    struct bytes value;
+    enum qh_err err;
+
+    token->used_by = wire_bytes((struct bytes){request->fingerprint, sizeof request->fingerprint});
+    if (token->used_by.data == NULL) {
+        return QH_ENOMEM;
+    }
+    err = record_seal(request->node->control->keyring, &key, record->value, &token->base, &value);
+    if (err == QH_OK) {
+        change_compare(list, TXN_AT_REVISION, record_key_bytes(&key), record->mod_revision);
+        change_put(list, record_key_bytes(&key), value);
+        free((void *)(uintptr_t)value.base);
+    }
+    return err;
+}
+
+static QH_RESULT fill_answer(struct request *request, const struct store *store,
+                             const uint8_t proof[JOIN_TOKEN_PROOF_SIZE])
 {
     struct control *control = request->node->control;
     const Quadhsm__Join *join = request->message->join;
-    struct record_key token_key;
-    struct store_record token;
-    uint8_t proof[JOIN_TOKEN_PROOF_SIZE];
-    Quadhsm__JoinDone *done;
-    enum qh_err err = check_join(join, ret_detail);
+    Quadhsm__JoinDone *done = wire_zalloc(sizeof *done);
+    enum qh_err err;
 
-    if (err == QH_OK) {
-        err = check_token(request, store, &token, proof);
-        if (err == QH_EPERM) {
-            *ret_detail = "the token is unknown, used up, expired or of the other kind: get a new "
-                          "one with quadhsm cluster token";
-        }
-    }
-    if (err == QH_OK) {
-        err = check_names(request, join, ret_detail);
-    }
-    if (err != QH_OK) {
-        return err;
-    }
-    done = wire_zalloc(sizeof *done);
     if (done == NULL) {
         return QH_ENOMEM;
     }
     quadhsm__join_done__init(done);
     request->response->result_case = QUADHSM__RESPONSE__RESULT_JOIN;
     request->response->join = done;
-    done->proof = wire_bytes((struct bytes){proof, sizeof proof});
+    done->proof = wire_bytes((struct bytes){proof, JOIN_TOKEN_PROOF_SIZE});
     err = issue(control, store, join, done);
     if (err == QH_OK) {
         err = seal_key(control, join, done);
     }
+    return err == QH_OK ? fill_nodes(request, done) : err;
+}
+
+static QH_RESULT change_records(struct request *request, const struct store *store,
+                                Qhrec__JoinToken *token, const struct store_record *record,
+                                struct change_list *list)
+{
+    struct control *control = request->node->control;
+    enum qh_err err = use_token(request, token, record, list);
+
     if (err == QH_OK) {
-        err = fill_nodes(request, done);
-    }
-    if (err == QH_OK) {
-        token_key = record_key_token(join->token_id.data);
-        change_compare(list, TXN_AT_REVISION, record_key_bytes(&token_key), token.mod_revision);
-        change_delete(list, record_key_bytes(&token_key));
-        err = put_node(control, join, list);
+        err = put_node(control, request->message->join, list);
     }
     /* Of two that join at once with one name, or as the last there may be, one is computed anew. */
     return err == QH_OK ? admin_touch_names(control->keyring, store, list) : err;
 }
 
-/* A joiner has no certificate yet: the answer is for whoever asks with this request for one. */
-void handle_join(struct request *request)
+static enum qh_err build_join(struct request *request, const struct store *store,
+                              struct change_list *list, const char **ret_detail)
 {
     const Quadhsm__Join *join = request->message->join;
+    ProtobufCMessage *token = NULL;
+    struct store_record record;
+    uint8_t proof[JOIN_TOKEN_PROOF_SIZE];
+    bool again = false;
+    enum qh_err err = check_join(join, ret_detail);
 
-    (void)crypto_hash_sha256(request->fingerprint, join->csr.data, join->csr.len);
-    change_run(request, build_join);
+    if (err == QH_OK) {
+        err = check_token(request, store, &token, &record, proof);
+        if (err == QH_EPERM) {
+            *ret_detail = "the token is unknown, used up, expired or of the other kind: get a new "
+                          "one with quadhsm cluster token";
+        }
+    }
+    if (err == QH_OK) {
+        again = ((Qhrec__JoinToken *)token)->used_by.len > 0;
+        err = again ? QH_OK : check_names(request, join, ret_detail);
+    }
+    if (err == QH_OK) {
+        err = fill_answer(request, store, proof);
+    }
+    if (err == QH_OK && !again) {
+        err = change_records(request, store, (Qhrec__JoinToken *)token, &record, list);
+    }
+    wire_message_free(token);
+    return err;
+}
+
+/* What is asked, without the proof, which is another one on each connection. */
+static QH_RESULT hash_question(Quadhsm__Join *join, uint8_t ret_hash[FINGERPRINT_SIZE])
+{
+    ProtobufCBinaryData proof = join->proof;
+    uint8_t *frame;
+    size_t size;
+    enum qh_err err;
+
+    join->proof = (ProtobufCBinaryData){0};
+    err = wire_pack(&join->base, &frame, &size);
+    join->proof = proof;
+    if (err == QH_OK) {
+        (void)crypto_hash_sha256(ret_hash, frame + FRAME_HEADER_SIZE, size - FRAME_HEADER_SIZE);
+        wire_free(frame, size);
+    }
+    return err;
+}
+
+/* A joiner has no certificate yet: the answer is for whoever asks the same. */
+void handle_join(struct request *request)
+{
+    enum qh_err err = hash_question(request->message->join, request->fingerprint);
+
+    if (err == QH_OK) {
+        change_run(request, build_join);
+    } else {
+        request_answer(request, err, NULL);
+    }
 }

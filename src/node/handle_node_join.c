@@ -95,7 +95,6 @@ static QH_RESULT ask_member(struct request *request, struct join_state *state)
 {
     const struct node_config *config = request->node->config;
     uint8_t public_key[crypto_box_PUBLICKEYBYTES];
-    uint8_t request_id[ONCE_ID_SIZE];
     struct secret *secret_key = NULL;
     Quadhsm__Join join;
     enum qh_err err = secret_new(crypto_box_SECRETKEYBYTES, &secret_key);
@@ -104,14 +103,13 @@ static QH_RESULT ask_member(struct request *request, struct join_state *state)
         return err;
     }
     (void)crypto_box_keypair(public_key, secret_bytes(secret_key));
-    randombytes_buf(request_id, sizeof request_id);
     err = pki_request_new(config->node, &state->node_key, &state->node_csr);
     if (err == QH_OK) {
         describe(config, state, &join);
         if (!config->witness) {
             join.key_box_pk = (ProtobufCBinaryData){.data = public_key, .len = sizeof public_key};
         }
-        err = join_client_run(&state->token, &join, request_id, config->peer_source, state->detail,
+        err = join_client_run(&state->token, &join, config->peer_source, state->detail,
                               sizeof state->detail, &state->response);
     }
     if (err == QH_OK && !config->witness) {

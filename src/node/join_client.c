@@ -23,7 +23,6 @@
 struct attempt {
     const struct join_token *token;
     Quadhsm__Join *join;
-    const uint8_t *request_id;
     const char *source;
     int fd;
     SSL_CTX *context;
@@ -201,7 +200,7 @@ static QH_RESULT make_proofs(struct attempt *attempt, uint8_t ret_proof[JOIN_TOK
 static QH_RESULT send_request(struct attempt *attempt)
 {
     Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    uint8_t proof[JOIN_TOKEN_PROOF_SIZE];
+    uint8_t proof[JOIN_TOKEN_PROOF_SIZE], id[ONCE_ID_SIZE];
     uint8_t *frame = NULL;
     size_t size = 0;
     enum qh_err err = make_proofs(attempt, proof);
@@ -211,8 +210,9 @@ static QH_RESULT send_request(struct attempt *attempt)
     }
     attempt->join->proof = (ProtobufCBinaryData){.data = proof, .len = sizeof proof};
     request.id = 1;
-    request.request_id = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)attempt->request_id,
-                                               .len = ONCE_ID_SIZE};
+    /* Another id each time: a stored answer would hold the proof of another connection. */
+    randombytes_buf(id, sizeof id);
+    request.request_id = (ProtobufCBinaryData){.data = id, .len = sizeof id};
     request.timeout_ms = JOIN_CLIENT_TIMEOUT_MS / 2;
     request.op_case = QUADHSM__REQUEST__OP_JOIN;
     request.join = attempt->join;
@@ -325,13 +325,11 @@ static QH_RESULT ask(struct attempt *attempt, const char *host, uint16_t port,
     return err;
 }
 
-QH_RESULT join_client_run(const struct join_token *token, Quadhsm__Join *join,
-                          const uint8_t request_id[16], const char *source, char *ret_detail,
-                          size_t detail_room, Quadhsm__Response **ret_response)
+QH_RESULT join_client_run(const struct join_token *token, Quadhsm__Join *join, const char *source,
+                          char *ret_detail, size_t detail_room, Quadhsm__Response **ret_response)
 {
     struct attempt attempt = {.token = token,
                               .join = join,
-                              .request_id = request_id,
                               .source = source,
                               .fd = -1,
                               .detail = ret_detail,

@@ -9,12 +9,12 @@
 
 #define JOIN_CLIENT_TIMEOUT_MS 15000u /* an attempt at one address, from connect to answer */
 
-/* Ask the token's addresses one after the other. @join is complete but its proof; @request_id is
- * the same at all of them. @source: numeric address to come from, or "". Errors: QH_ECONN, QH_ETLS,
- * QH_EPEER (whoever answers is not of the cluster), and the member's own. @ret_detail gets a text
- * for the user; it is set on every failure. Owns:   wire_message_free() of *ret_response. */
-QH_RESULT join_client_run(const struct join_token *token, Quadhsm__Join *join,
-                          const uint8_t request_id[16], const char *source, char *ret_detail,
-                          size_t detail_room, Quadhsm__Response **ret_response);
+/* Ask the token's addresses one after the other. @join is complete but its proof; it is
+ * the same at all of them, so that the second tells again what the first one's answer was. @source:
+ * numeric address to come from, or "". Errors: QH_ECONN, QH_ETLS, QH_EPEER (whoever answers is not
+ * of the cluster), and the member's own. @ret_detail gets a text for the user; it is set on every
+ * failure. Owns:   wire_message_free() of *ret_response. */
+QH_RESULT join_client_run(const struct join_token *token, Quadhsm__Join *join, const char *source,
+                          char *ret_detail, size_t detail_room, Quadhsm__Response **ret_response);
 
 #endif

@@ -135,6 +135,27 @@ START_TEST(who_does_not_know_the_token_is_told_nothing)
 }
 END_TEST
 
+static Quadhsm__Request *other_box(Quadhsm__Request *message)
+{
+    message->join->key_box_pk.data[0] ^= 1;
+    return message;
+}
+
+/* At another member, on another connection, so that a stored answer is of no use to it. */
+START_TEST(a_joiner_that_heard_nothing_is_told_again)
+{
+    uint64_t revision;
+
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-1"), NULL), QH_OK);
+    revision = store_revision(rig.store);
+    ck_assert_int_eq(ask(join_message(token_secret, "eu-1"), NULL), QH_OK);
+    ck_assert_uint_eq(store_revision(rig.store), revision);
+    ck_assert_uint_eq(rig.answer->join->sealed_cmk.len, crypto_box_SEALBYTES + KEYRING_CMK_SIZE);
+    ck_assert_uint_eq(rig.answer->join->n_nodes, 0); /* itself is not among them */
+    ck_assert_int_eq(ask(other_box(join_message(token_secret, "eu-1")), NULL), QH_EPERM);
+}
+END_TEST
+
 /* At another member, as it would write it: the node's record, and that names were given. */
 static void join_elsewhere(void)
 {
@@ -214,6 +235,7 @@ int main(void)
     tcase_add_test(tcase, who_knows_the_token_becomes_a_node_once);
     tcase_add_test(tcase, a_witness_gets_no_key_and_a_certificate_that_clients_refuse);
     tcase_add_test(tcase, who_does_not_know_the_token_is_told_nothing);
+    tcase_add_test(tcase, a_joiner_that_heard_nothing_is_told_again);
     tcase_add_test(tcase, two_that_join_with_one_name_at_once_do_not_both_succeed);
     tcase_add_test(tcase, a_join_counts_as_giving_a_name);
     tcase_add_test(tcase, the_request_id_of_another_request_gives_nothing);
