@@ -33,6 +33,7 @@ struct client_ticket {
     uint8_t partition[QUADHSM_PARTITION_ID_SIZE];
     uint8_t ticket[CLIENT_TICKET_ROOM];
     size_t ticket_size; /* 0: no login */
+    uint64_t renew_ms;  /* by the monotonic clock: when it is time to ask for the next one */
 };
 void client_token_ticket(struct quadhsm_token *token, struct client_ticket *ret_ticket);
 

@@ -32,6 +32,7 @@ struct quadhsm {
     unsigned calls_peak; /* the most at once, lately */
     uint64_t last_call_ms;
     struct prober prober;
+    struct quadhsm_token *tokens; /* all that are open */
     bool threads_forbidden;
     atomic_uint level;
     atomic_uint timeout_ms;

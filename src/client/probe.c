@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "client/handle.h"
+#include "client/token.h"
 #include "wire/frame.h"
 
 #define THREAD_STACK_SIZE (512u * 1024u)
@@ -114,6 +116,26 @@ static void send_list_request(struct quadhsm *handle, struct probe *probe, uint6
     if (!send_request(probe, &request)) {
         end_failed(handle, probe);
     }
+}
+
+/* A node that is ready has just answered, so it will probably do this too. */
+static void send_renewal(struct quadhsm *handle, struct probe *probe)
+{
+    struct token_renewal renewal;
+    Quadhsm__Request request;
+    Quadhsm__Login login;
+
+    if (!token_renewal_begin(handle, &renewal)) {
+        return;
+    }
+    token_renewal_request(&renewal, &request, &login);
+    probe->stage = PROBE_RENEW;
+    probe->login = renewal.login;
+    probe->deadline_ms = clock_monotonic_ms() + PROBE_CONNECT_MS;
+    if (!send_request(probe, &request)) {
+        end_failed(handle, probe);
+    }
+    sodium_memzero(&renewal, sizeof renewal);
 }
 
 /* @probe has no connection, or an idle one that may have been closed meanwhile. */
@@ -219,18 +241,21 @@ static void take_response(struct quadhsm *handle, struct probe *probe)
     Quadhsm__Response *response = connection_take(probe->connection);
     enum probe_stage stage = probe->stage;
     uint64_t generation = 0;
-    bool ask = false;
+    bool ask = false, ready = false;
 
     probe->stage = PROBE_REST;
     if (stage == PROBE_PING) {
         handle_lock(handle);
         if (response->error == 0 && response->result_case == QUADHSM__RESPONSE__RESULT_PONG) {
             generation = response->pong->generation;
+            ready = response->pong->readiness == QUADHSM__READINESS__READINESS_READY;
             ask = take_pong(handle, probe, response);
         } else {
             take_refusal(handle, probe);
         }
         handle_unlock(handle);
+    } else if (stage == PROBE_RENEW) {
+        token_renewal_end(handle, probe->login, response);
     } else if (response->error == 0 &&
                response->result_case == QUADHSM__RESPONSE__RESULT_ENDPOINTS) {
         take_list(handle, probe, response->endpoints);
@@ -238,6 +263,8 @@ static void take_response(struct quadhsm *handle, struct probe *probe)
     wire_message_free(&response->base);
     if (ask) {
         send_list_request(handle, probe, generation);
+    } else if (ready) {
+        send_renewal(handle, probe);
     }
 }
 

@@ -1,5 +1,6 @@
 /* Measures the nodes, learns of new ones, and keeps connections to the next best ones warm: in a
- * thread of its own, or, if threads are forbidden or cannot be made, in calls.
+ * thread of its own, or, if threads are forbidden or cannot be made, in calls. On the way it renews
+ * the tickets of logins (token.h).
  *
  * Whoever does the work owns the probes; the handle's lock says who that is. */
 #ifndef QH_CLIENT_PROBE_H
@@ -26,8 +27,9 @@ enum probe_stage {
     PROBE_REST,    /* connected or not, nothing is under way */
     PROBE_CONNECT, /* to be followed by a ping */
     PROBE_PING,
-    PROBE_LIST, /* asked for the list of nodes */
-    PROBE_WARM  /* a connection that calls will use */
+    PROBE_LIST,  /* asked for the list of nodes */
+    PROBE_RENEW, /* sent a ticket to be renewed */
+    PROBE_WARM   /* a connection that calls will use */
 };
 
 struct probe {
@@ -39,6 +41,7 @@ struct probe {
     uint64_t sent_ns;
     uint64_t deadline_ms;
     uint64_t generation; /* of the Pong that made it ask for the list */
+    uint64_t login;      /* whose ticket is renewed */
 };
 
 struct prober {

@@ -170,7 +170,11 @@ enum quadhsm_role {
     QUADHSM_CU = 4  /* uses keys */
 };
 /* The PIN is sent to a node once, over TLS, and forgotten. Errors: EPIN, EPINLOCKED, ENOPIN,
- * EPINRANGE, EEXIST (logged in already). */
+ * EPINRANGE, EEXIST (logged in already).
+ * The login is good for 7 days and renewed after a third of them by the handle's own thread, so
+ * that it does not end while the process runs. Without that thread - they are forbidden, or the
+ * process was forked and has made no call yet - calls renew it, and a process that makes none for
+ * days has to log in again. */
 QUADHSM_API int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
                               size_t pin_size);
 /* For keys with CKA_ALWAYS_AUTHENTICATE: proves the PIN for this thread's next use. */

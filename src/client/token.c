@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "client/error.h"
 #include "client/handle.h"
@@ -19,9 +20,12 @@ _Static_assert(QUADHSM_OBJECT_ID_SIZE == OBJECT_ID_SIZE, "the same everywhere");
 struct quadhsm_token {
     struct quadhsm *handle;
     uint64_t number; /* never used again in this process */
+    /* Under the handle's lock: */
+    struct quadhsm_token *next, *previous; /* of the handle's tokens */
     enum quadhsm_role role;
-    struct client_ticket ticket; /* under the handle's lock, as the role and the revision */
-    uint64_t revision;           /* of the node that accepted the login, then */
+    uint64_t login; /* which one: a number like the token's own; 0: none */
+    struct client_ticket ticket;
+    uint64_t revision; /* of the node that accepted the login, then */
 };
 
 static atomic_uint_least64_t numbers;
@@ -29,6 +33,42 @@ static atomic_uint_least64_t numbers;
 /* Of this thread's last quadhsm_login_context(). */
 static _Thread_local uint64_t context_number;
 static _Thread_local struct client_ticket context;
+
+static uint64_t next_number(void)
+{
+    return atomic_fetch_add(&numbers, 1) + 1;
+}
+
+static void link_in(struct quadhsm_token *token)
+{
+    struct quadhsm *handle = token->handle;
+
+    handle_enter(handle);
+    handle_lock(handle);
+    token->next = handle->tokens;
+    if (handle->tokens != NULL) {
+        handle->tokens->previous = token;
+    }
+    handle->tokens = token;
+    handle_unlock(handle);
+}
+
+static void link_out(struct quadhsm_token *token)
+{
+    struct quadhsm *handle = token->handle;
+
+    handle_enter(handle);
+    handle_lock(handle);
+    if (token->previous != NULL) {
+        token->previous->next = token->next;
+    } else {
+        handle->tokens = token->next;
+    }
+    if (token->next != NULL) {
+        token->next->previous = token->previous;
+    }
+    handle_unlock(handle);
+}
 
 int quadhsm_token_open(struct quadhsm *handle, const uint8_t *partition_id,
                        struct quadhsm_token **ret_token)
@@ -44,8 +84,9 @@ int quadhsm_token_open(struct quadhsm *handle, const uint8_t *partition_id,
         return QUADHSM_ENOMEM;
     }
     token->handle = handle;
-    token->number = atomic_fetch_add(&numbers, 1) + 1;
+    token->number = next_number();
     memcpy(token->ticket.partition, partition_id, PARTITION_ID_SIZE);
+    link_in(token);
     *ret_token = token;
     return QUADHSM_OK;
 }
@@ -53,6 +94,7 @@ int quadhsm_token_open(struct quadhsm *handle, const uint8_t *partition_id,
 void quadhsm_token_close(struct quadhsm_token *token)
 {
     if (token != NULL) {
+        link_out(token);
         sodium_memzero(token, sizeof *token);
         free(token);
     }
@@ -84,6 +126,7 @@ void quadhsm_logout(struct quadhsm_token *token)
 {
     handle_lock(token->handle);
     token->role = QUADHSM_ROLE_NONE;
+    token->login = 0;
     sodium_memzero(token->ticket.ticket, sizeof token->ticket.ticket);
     token->ticket.ticket_size = 0;
     handle_unlock(token->handle);
@@ -214,6 +257,25 @@ int quadhsm_token_open_name(struct quadhsm *handle, const char *name,
 
 /* ---- logins ---- */
 
+static QH_RESULT take_ticket(const Quadhsm__Response *response, struct client_ticket *ret_ticket)
+{
+    const Quadhsm__LoginDone *done;
+
+    if (response->result_case != QUADHSM__RESPONSE__RESULT_LOGIN) {
+        return QH_EMALFORMED;
+    }
+    done = response->login;
+    if (done->ticket.len == 0 || done->ticket.len > CLIENT_TICKET_ROOM) {
+        return QH_EMALFORMED;
+    }
+    memcpy(ret_ticket->ticket, done->ticket.data, done->ticket.len);
+    ret_ticket->ticket_size = done->ticket.len;
+    ret_ticket->renew_ms = done->lifetime_ms > 0
+                               ? clock_monotonic_ms() + done->lifetime_ms / TOKEN_RENEW_PART
+                               : UINT64_MAX; /* nothing is known of its end */
+    return QH_OK;
+}
+
 /* The ticket for @role, of a login beside the one that the token may have, and the revision from
  * which on nodes know what it stands for. */
 static QH_RESULT log_in(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
@@ -222,11 +284,14 @@ static QH_RESULT log_in(struct quadhsm_token *token, enum quadhsm_role role, con
     Quadhsm__Request request = QUADHSM__REQUEST__INIT;
     Quadhsm__Login login = QUADHSM__LOGIN__INIT;
     Quadhsm__Response *response;
-    const ProtobufCBinaryData *ticket;
     enum qh_err err;
 
     if (pin_size > PIN_SIZE_MAX) {
         return QH_EPINRANGE;
+    }
+    if (pin_size == 0) {
+        client_set_detail("no PIN was given");
+        return QH_EPIN; /* sent, it would ask for a renewal */
     }
     login.role = (Quadhsm__Role)role;
     login.pin = message_bytes(pin, pin_size);
@@ -236,18 +301,13 @@ static QH_RESULT log_in(struct quadhsm_token *token, enum quadhsm_role role, con
     if (err != QH_OK) {
         return err;
     }
-    ticket = &response->login->ticket;
-    if (response->result_case != QUADHSM__RESPONSE__RESULT_LOGIN || ticket->len == 0 ||
-        ticket->len > CLIENT_TICKET_ROOM) {
-        wire_message_free(&response->base);
-        return QH_EMALFORMED;
+    err = take_ticket(response, ret_ticket);
+    if (err == QH_OK) {
+        memcpy(ret_ticket->partition, token->ticket.partition, PARTITION_ID_SIZE);
+        *ret_revision = response->revision;
     }
-    memcpy(ret_ticket->partition, token->ticket.partition, PARTITION_ID_SIZE);
-    memcpy(ret_ticket->ticket, ticket->data, ticket->len);
-    ret_ticket->ticket_size = ticket->len;
-    *ret_revision = response->revision;
     wire_message_free(&response->base);
-    return QH_OK;
+    return err;
 }
 
 static void set_login(struct quadhsm_token *token, enum quadhsm_role role,
@@ -256,6 +316,7 @@ static void set_login(struct quadhsm_token *token, enum quadhsm_role role,
     handle_lock(token->handle);
     token->role = role;
     token->revision = revision;
+    token->login = next_number();
     token->ticket = *ticket;
     handle_unlock(token->handle);
     sodium_memzero(ticket, sizeof *ticket);
@@ -313,6 +374,61 @@ void token_take_context(const struct quadhsm_token *token, struct client_ticket 
         context_number = 0;
         sodium_memzero(&context, sizeof context);
     }
+}
+
+/* ---- renewal ---- */
+
+bool token_renewal_begin(struct quadhsm *handle, struct token_renewal *ret_renewal)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    struct quadhsm_token *token;
+
+    handle_lock(handle);
+    token = handle->tokens;
+    while (token != NULL && (token->login == 0 || now_ms < token->ticket.renew_ms)) {
+        token = token->next;
+    }
+    if (token != NULL) {
+        *ret_renewal = (struct token_renewal){token->login, token->role, token->ticket};
+        token->ticket.renew_ms = now_ms + TOKEN_RENEW_AGAIN_MS;
+    }
+    handle_unlock(handle);
+    return token != NULL;
+}
+
+void token_renewal_request(const struct token_renewal *renewal, Quadhsm__Request *ret_request,
+                           Quadhsm__Login *ret_login)
+{
+    const struct client_ticket *ticket = &renewal->ticket;
+
+    quadhsm__request__init(ret_request);
+    quadhsm__login__init(ret_login);
+    ret_login->role = (Quadhsm__Role)renewal->role;
+    ret_request->partition = message_bytes(ticket->partition, sizeof ticket->partition);
+    ret_request->ticket = message_bytes(ticket->ticket, ticket->ticket_size);
+    ret_request->op_case = QUADHSM__REQUEST__OP_LOGIN;
+    ret_request->login = ret_login;
+}
+
+void token_renewal_end(struct quadhsm *handle, uint64_t login, const Quadhsm__Response *response)
+{
+    struct client_ticket ticket;
+    struct quadhsm_token *token;
+
+    if (response->error != QH_OK || take_ticket(response, &ticket) != QH_OK) {
+        return;
+    }
+    handle_lock(handle);
+    token = handle->tokens;
+    while (token != NULL && token->login != login) {
+        token = token->next;
+    }
+    if (token != NULL) {
+        memcpy(ticket.partition, token->ticket.partition, sizeof ticket.partition);
+        token->ticket = ticket;
+    }
+    handle_unlock(handle);
+    sodium_memzero(&ticket, sizeof ticket);
 }
 
 /* ---- PINs ---- */

@@ -2,6 +2,8 @@
 #ifndef QH_CLIENT_TOKEN_H
 #define QH_CLIENT_TOKEN_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "client/call.h"
 
@@ -15,5 +17,26 @@ struct quadhsm *token_handle(const struct quadhsm_token *token);
 /* The ticket of this thread's quadhsm_login_context() for @token, which is used up by that. The
  * caller wipes it. Its size is 0 if there is none. */
 void token_take_context(const struct quadhsm_token *token, struct client_ticket *ret_context);
+
+/* ---- renewal, by the prober: no call waits for it, or fails with it ---- */
+
+#define TOKEN_RENEW_PART 3u         /* of its lifetime, after which a ticket is renewed */
+#define TOKEN_RENEW_AGAIN_MS 60000u /* what was not answered is asked for again */
+
+struct token_renewal {
+    uint64_t login; /* which one: a number that is never used again */
+    enum quadhsm_role role;
+    struct client_ticket ticket;
+};
+
+/* A login through @handle whose ticket it is time to renew: no other caller gets it for a while.
+ * False if there is none. Without the lock. The caller wipes it. */
+bool token_renewal_begin(struct quadhsm *handle, struct token_renewal *ret_renewal);
+/* @renewal stays the caller's for as long as @ret_request and @ret_login are used. */
+void token_renewal_request(const struct token_renewal *renewal, Quadhsm__Request *ret_request,
+                           Quadhsm__Login *ret_login);
+/* What was answered. A login that has ended meanwhile stays so. A refusal does not end it here: the
+ * next call learns of it, and can tell the application. Without the lock. */
+void token_renewal_end(struct quadhsm *handle, uint64_t login, const Quadhsm__Response *response);
 
 #endif

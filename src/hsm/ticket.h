@@ -6,7 +6,11 @@
 #include "hsm/directory.h"
 
 #define TICKET_SIZE_MAX 192u
-#define TICKET_LIFETIME_MS (12u * 3600u * 1000u)
+/* 7 days, and renewed by a client that runs: servers log in once and never again. It may be long,
+ * for a ticket is good for nothing without the key of the client's certificate, and ends at once
+ * with the PIN (epoch) and with the enrolment. A client that hears of no node for days keeps its
+ * login. */
+#define TICKET_LIFETIME_MS (7u * 24u * 3600u * 1000u)
 
 struct ticket {
     uint8_t partition[PARTITION_ID_SIZE]; /* zero for SO */

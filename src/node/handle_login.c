@@ -8,6 +8,7 @@
 #include "wire/frame.h"
 
 static const char out_of_memory[] = "the node is out of memory: ask another one";
+static const char node_locked[] = "the node was locked: ask another one";
 
 _Static_assert((int)HSM_ROLE_SO == (int)QUADHSM__ROLE__ROLE_SO, "roles");
 _Static_assert((int)HSM_ROLE_PO == (int)QUADHSM__ROLE__ROLE_PO, "roles");
@@ -94,14 +95,9 @@ void handle_slots(struct request *request)
 /* ---- login ---- */
 
 /* Inside view_enter(). */
-static QH_RESULT fill_ticket(struct request *request)
+static QH_RESULT answer_ticket(struct request *request, struct ticket *ticket)
 {
-    const struct login *login = request->state;
-    uint64_t lifetime_ms = login->context ? LOGIN_CONTEXT_MS : TICKET_LIFETIME_MS;
-    struct ticket ticket = {.role = login->role,
-                            .context = login->context,
-                            .epoch = login->epoch,
-                            .expires_unix_ms = clock_unix_ms() + lifetime_ms};
+    uint64_t lifetime_ms = ticket->context ? LOGIN_CONTEXT_MS : TICKET_LIFETIME_MS;
     Quadhsm__LoginDone *done = wire_zalloc(sizeof *done);
     uint8_t sealed[TICKET_SIZE_MAX];
     size_t size;
@@ -113,15 +109,25 @@ static QH_RESULT fill_ticket(struct request *request)
     quadhsm__login_done__init(done);
     request->response->result_case = QUADHSM__RESPONSE__RESULT_LOGIN;
     request->response->login = done;
-    memcpy(ticket.partition, login->who.partition, PARTITION_ID_SIZE);
-    memcpy(ticket.fingerprint, request->fingerprint, FINGERPRINT_SIZE);
-    err = ticket_seal(view_keyring(request->node->view), &ticket, sealed, &size);
+    ticket->expires_unix_ms = clock_unix_ms() + lifetime_ms;
+    err = ticket_seal(view_keyring(request->node->view), ticket, sealed, &size);
     if (err == QH_OK) {
         done->ticket = wire_bytes((struct bytes){sealed, size});
         done->lifetime_ms = lifetime_ms;
         err = done->ticket.data != NULL ? QH_OK : QH_ENOMEM;
     }
     return err;
+}
+
+/* Inside view_enter(). */
+static QH_RESULT fill_ticket(struct request *request)
+{
+    const struct login *login = request->state;
+    struct ticket ticket = {.role = login->role, .context = login->context, .epoch = login->epoch};
+
+    memcpy(ticket.partition, login->who.partition, PARTITION_ID_SIZE);
+    memcpy(ticket.fingerprint, request->fingerprint, FINGERPRINT_SIZE);
+    return answer_ticket(request, &ticket);
 }
 
 static enum qh_err build_login(struct request *request, const struct store *store,
@@ -161,49 +167,77 @@ static void verify(struct request *request)
     err = view_keyring(request->node->view) != NULL ? fill_ticket(request) : QH_ELOCKED;
     view_leave();
     request_answer(request, err,
-                   err == QH_ELOCKED  ? "the node was locked: ask another one"
+                   err == QH_ELOCKED  ? node_locked
                    : err == QH_ENOMEM ? out_of_memory
                                       : NULL);
 }
 
-/* With the ticket of this very login the PIN is asked for one operation more. */
-static QH_RESULT find_context(struct request *request, bool *ret_context)
+/* Inside view_enter(). The login whose ticket came with the request. */
+static QH_RESULT open_given(const struct request *request, struct ticket *ret_ticket,
+                            const char **ret_detail)
 {
     const struct view *view = request->node->view;
     struct bytes sealed = {request->message->ticket.data, request->message->ticket.len};
     struct ticket ticket;
+
+    if (view_keyring(view) == NULL) {
+        *ret_detail = node_locked;
+        return QH_ELOCKED;
+    }
+    if (ticket_open(view_keyring(view), view_directory(view), sealed, request->fingerprint,
+                    clock_unix_ms(), &ticket) != QH_OK ||
+        ticket.context) {
+        *ret_detail = "the login that was given has ended: log in without it";
+        return QH_ETICKET;
+    }
+    *ret_ticket = ticket;
+    return QH_OK;
+}
+
+static bool is_same_login(const Quadhsm__Request *message, const struct ticket *ticket)
+{
+    return (int)ticket->role == (int)message->login->role &&
+           (ticket->role == HSM_ROLE_SO ||
+            (message->partition.len == PARTITION_ID_SIZE &&
+             memcmp(ticket->partition, message->partition.data, PARTITION_ID_SIZE) == 0));
+}
+
+/* With the ticket of this very login: without a PIN it is renewed as it is, and answered; with it,
+ * the PIN is asked for one operation more. */
+static QH_RESULT build_on_login(struct request *request, bool *ret_context, bool *ret_renewed,
+                                const char **ret_detail)
+{
+    struct ticket ticket;
     enum qh_err err;
 
     view_enter();
-    err = ticket_open(view_keyring(view), view_directory(view), sealed, request->fingerprint,
-                      clock_unix_ms(), &ticket);
-    view_leave();
-    if (err != QH_OK || ticket.context) {
-        return QH_ETICKET;
+    err = open_given(request, &ticket, ret_detail);
+    if (err == QH_OK && is_same_login(request->message, &ticket)) {
+        *ret_renewed = request->message->login->pin.len == 0;
+        *ret_context = !*ret_renewed;
+        if (*ret_renewed) {
+            err = answer_ticket(request, &ticket);
+            *ret_detail = err == QH_OK ? NULL : out_of_memory;
+        }
     }
-    *ret_context =
-        (int)ticket.role == (int)request->message->login->role &&
-        (ticket.role == HSM_ROLE_SO ||
-         (request->message->partition.len == PARTITION_ID_SIZE &&
-          memcmp(ticket.partition, request->message->partition.data, PARTITION_ID_SIZE) == 0));
-    return QH_OK;
+    view_leave();
+    return err;
 }
 
 void handle_login(struct request *request)
 {
     Quadhsm__Login *message = request->message->login;
+    bool context = false, renewed = false;
     const char *detail = NULL;
-    bool context = false;
     enum qh_err err = QH_OK;
 
     if (request->message->ticket.len > 0) {
-        err = find_context(request, &context);
-        detail = err == QH_OK ? NULL : "the login that was given has ended: log in without it";
+        err = build_on_login(request, &context, &renewed, &detail);
     }
-    if (err == QH_OK) {
+    if (err == QH_OK && !renewed) {
         err = login_begin(request, (enum hsm_role)message->role, &message->pin, &detail);
     }
-    if (err != QH_OK) {
+    if (err != QH_OK || renewed) {
         request_answer(request, err, detail);
         return;
     }

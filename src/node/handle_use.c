@@ -131,7 +131,8 @@ static bool is_user(enum hsm_role role)
     return role == HSM_ROLE_CO || role == HSM_ROLE_CU;
 }
 
-/* Was the PIN shown for this very operation? */
+/* Was the PIN shown for this very operation? If not, that is to be done again; QH_ETICKET would end
+ * the login that the request came with. */
 static QH_RESULT check_context(const struct request *request)
 {
     const Quadhsm__Use *use = request->message->use;
@@ -146,7 +147,7 @@ static QH_RESULT check_context(const struct request *request)
                     request->fingerprint, clock_unix_ms(), &ticket) != QH_OK ||
         !ticket.context || !is_user(ticket.role) ||
         memcmp(ticket.partition, request->message->partition.data, PARTITION_ID_SIZE) != 0) {
-        return QH_ETICKET;
+        return QH_ENOLOGIN;
     }
     return QH_OK;
 }

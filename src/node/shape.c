@@ -186,7 +186,7 @@ static QH_RESULT check_use(const Quadhsm__Use *use, const char **ret_detail)
     if (use->signature.len > SHAPE_SIGNATURE_SIZE_MAX) {
         return QH_ESIGNATURESIZE;
     }
-    return use->context_ticket.len > TICKET_SIZE_MAX ? QH_ETICKET : QH_OK;
+    return use->context_ticket.len > TICKET_SIZE_MAX ? QH_ENOLOGIN : QH_OK;
 }
 
 static QH_RESULT check_passwd(const Quadhsm__RolePasswd *passwd, const char **ret_detail)

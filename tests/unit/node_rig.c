@@ -274,7 +274,8 @@ void rig_set_pins(void)
     wire_message_free(&partition->base);
 }
 
-ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room)
+static ProtobufCBinaryData make_ticket(enum hsm_role role, bool context, uint64_t expires_s,
+                                       uint8_t *room)
 {
     struct ticket ticket = {.role = role, .context = context, .epoch = role == HSM_ROLE_SO ? 3 : 1};
     size_t size = 0;
@@ -283,9 +284,19 @@ ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room)
         memset(ticket.partition, RIG_PARTITION, sizeof ticket.partition);
     }
     rig_fingerprint("app", ticket.fingerprint);
-    ticket.expires_unix_ms = ((uint64_t)time(NULL) + 3600) * 1000;
+    ticket.expires_unix_ms = expires_s * 1000;
     ck_assert_int_eq(ticket_seal(rig.keyring, &ticket, room, &size), QH_OK);
     return (ProtobufCBinaryData){size, room};
+}
+
+ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room)
+{
+    return make_ticket(role, context, (uint64_t)time(NULL) + 3600, room);
+}
+
+ProtobufCBinaryData rig_ticket_expired(enum hsm_role role, bool context, uint8_t *room)
+{
+    return make_ticket(role, context, (uint64_t)time(NULL) - 1, room);
 }
 
 /* ---- Objects. */

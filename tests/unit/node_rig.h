@@ -57,6 +57,7 @@ void rig_release_worker(void);
 
 /* A ticket of "app" for @role in the partition 7. */
 ProtobufCBinaryData rig_ticket(enum hsm_role role, bool context, uint8_t *room);
+ProtobufCBinaryData rig_ticket_expired(enum hsm_role role, bool context, uint8_t *room);
 
 /* Make a key and keep its halves as objects of the partition 7, whose ids are @id and @id + 1 all
  * over; a secret key is one object. @extra: attributes more, of the private or secret key. */

@@ -236,6 +236,103 @@ START_TEST(with_the_ticket_of_the_login_it_is_for_one_operation)
 }
 END_TEST
 
+/* ---- renewal ---- */
+
+static ProtobufCBinaryData seal_ticket(uint8_t client, enum hsm_role role, uint8_t partition,
+                                       bool context, uint64_t expires_unix_ms)
+{
+    struct ticket ticket = {.role = role, .context = context, .expires_unix_ms = expires_unix_ms};
+    uint8_t sealed[TICKET_SIZE_MAX];
+    size_t size = 0;
+
+    memset(ticket.partition, partition, sizeof ticket.partition);
+    memset(ticket.fingerprint, (uint8_t)~client, sizeof ticket.fingerprint);
+    ticket.epoch = role == HSM_ROLE_SO ? view_directory(rig.node.view)->so.epoch
+                                       : rig_partition(partition)->roles[role].epoch;
+    ck_assert_int_eq(ticket_seal(rig.keyring, &ticket, sealed, &size), QH_OK);
+    return wire_bytes((struct bytes){sealed, size});
+}
+
+static enum qh_err renew(enum hsm_role role, ProtobufCBinaryData ticket)
+{
+    Quadhsm__Request *message = rig_login(role, "");
+
+    message->request_id.len = 0; /* nothing is counted */
+    message->ticket = ticket;
+    return rig_ask(message, role == HSM_ROLE_SO ? ADMIN : USER, HSM_ROLE_NONE, handle_login);
+}
+
+START_TEST(a_ticket_without_a_pin_is_renewed_at_once_and_changes_nothing)
+{
+    uint64_t now_ms = clock_unix_ms(), revision = store_revision(rig.store);
+    struct ticket ticket;
+
+    rig.no_majority = true;
+    ck_assert_int_eq(renew(HSM_ROLE_CO, seal_ticket(USER, HSM_ROLE_CO, 3, false, now_ms + 60000)),
+                     QH_OK);
+    ck_assert_uint_eq(rig.answer->login->lifetime_ms, TICKET_LIFETIME_MS);
+    ck_assert_int_eq(open_ticket(&ticket), QH_OK);
+    ck_assert_int_eq(ticket.role, HSM_ROLE_CO);
+    ck_assert(!ticket.context);
+    ck_assert_uint_eq(ticket.partition[0], 3);
+    ck_assert_uint_eq(ticket.epoch, rig_partition(3)->roles[HSM_ROLE_CO].epoch);
+    ck_assert_uint_ge(ticket.expires_unix_ms, now_ms + TICKET_LIFETIME_MS);
+    ck_assert_uint_eq(store_revision(rig.store), revision);
+}
+END_TEST
+
+START_TEST(the_security_officer_s_ticket_is_renewed_as_such)
+{
+    uint64_t later_ms = clock_unix_ms() + 60000;
+
+    ck_assert_int_eq(renew(HSM_ROLE_SO, seal_ticket(ADMIN, HSM_ROLE_SO, 0, false, later_ms)),
+                     QH_OK);
+    ck_assert_uint_eq(rig.answer->login->lifetime_ms, TICKET_LIFETIME_MS);
+}
+END_TEST
+
+START_TEST(renewal_gives_nothing_that_was_not_had)
+{
+    uint64_t now_ms = clock_unix_ms(), later_ms = now_ms + 60000;
+    Quadhsm__Request *message;
+
+    rig_init_role(HSM_ROLE_CU, "cu-pin");
+    /* Another role, another partition. */
+    ck_assert_int_eq(renew(HSM_ROLE_CU, seal_ticket(USER, HSM_ROLE_CO, 3, false, later_ms)),
+                     QH_EINVAL);
+    ck_assert_ptr_null(rig.answer->login);
+    message = rig_login(HSM_ROLE_CU, "");
+    message->ticket = seal_ticket(USER, HSM_ROLE_CO, 3, false, later_ms);
+    ck_assert_int_eq(rig_ask(message, USER, HSM_ROLE_NONE, handle_login), QH_EPIN);
+    message = rig_login(HSM_ROLE_SO, "");
+    message->ticket = seal_ticket(ADMIN, HSM_ROLE_CO, 3, false, later_ms);
+    ck_assert_int_eq(rig_ask(message, ADMIN, HSM_ROLE_NONE, handle_login), QH_EPIN);
+    message = rig_login(HSM_ROLE_CO, "");
+    memset(message->partition.data, 5, PARTITION_ID_SIZE);
+    message->ticket = seal_ticket(ADMIN, HSM_ROLE_CO, 3, false, later_ms);
+    ck_assert_int_eq(rig_ask(message, ADMIN, HSM_ROLE_NONE, handle_login), QH_ENOPIN);
+    ck_assert_ptr_null(rig.answer->login);
+    /* One of an operation, one that has expired, another client's. */
+    ck_assert_int_eq(renew(HSM_ROLE_CO, seal_ticket(USER, HSM_ROLE_CO, 3, true, later_ms)),
+                     QH_ETICKET);
+    ck_assert_int_eq(renew(HSM_ROLE_CO, seal_ticket(USER, HSM_ROLE_CO, 3, false, now_ms)),
+                     QH_ETICKET);
+    ck_assert_int_eq(renew(HSM_ROLE_CO, seal_ticket(ADMIN, HSM_ROLE_CO, 3, false, later_ms)),
+                     QH_ETICKET);
+    ck_assert_ptr_null(rig.answer->login);
+    ck_assert_uint_eq(logins(HSM_ROLE_CO)->failed, 0);
+}
+END_TEST
+
+START_TEST(a_ticket_of_an_old_pin_is_not_renewed)
+{
+    ProtobufCBinaryData old = seal_ticket(USER, HSM_ROLE_CO, 3, false, clock_unix_ms() + 60000);
+
+    rig_init_role(HSM_ROLE_CO, "other");
+    ck_assert_int_eq(renew(HSM_ROLE_CO, old), QH_ETICKET);
+}
+END_TEST
+
 START_TEST(slots_show_what_the_client_may_use_and_its_tries)
 {
     ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "wrong"), QH_EPIN);
@@ -411,6 +508,10 @@ int main(void)
     tcase_add_test(tcase, a_failure_counted_elsewhere_at_the_same_time_is_added_to);
     tcase_add_test(tcase, what_is_missing_or_not_allowed_is_told);
     tcase_add_test(tcase, with_the_ticket_of_the_login_it_is_for_one_operation);
+    tcase_add_test(tcase, a_ticket_without_a_pin_is_renewed_at_once_and_changes_nothing);
+    tcase_add_test(tcase, the_security_officer_s_ticket_is_renewed_as_such);
+    tcase_add_test(tcase, renewal_gives_nothing_that_was_not_had);
+    tcase_add_test(tcase, a_ticket_of_an_old_pin_is_not_renewed);
     tcase_add_test(tcase, slots_show_what_the_client_may_use_and_its_tries);
     tcase_add_test(tcase, a_changed_pin_ends_all_tickets);
     tcase_add_test(tcase, a_wrong_old_pin_is_counted_as_at_login);

@@ -170,7 +170,7 @@ START_TEST(the_data_of_a_use_is_bounded)
     ck_assert_int_eq(check(&request), QH_ESIGNATURESIZE);
     operation.signature.len = 0;
     operation.context_ticket.len++;
-    ck_assert_int_eq(check(&request), QH_ETICKET);
+    ck_assert_int_eq(check(&request), QH_ENOLOGIN);
     operation.context_ticket.len = 0;
     mechanism.iv.len++;
     ck_assert_int_eq(check(&request), QH_EPARAMETER);

@@ -28,7 +28,7 @@ static void tear_down_token(void)
 
 /* ---- a node that knows one PIN, one partition and a few objects ---- */
 
-static uint32_t give_ticket(Quadhsm__Response *response, uint8_t mark)
+static uint32_t give_ticket(Quadhsm__Response *response, uint8_t mark, uint64_t lifetime_ms)
 {
     Quadhsm__LoginDone *done = wire_zalloc(sizeof *done);
     uint8_t ticket[32];
@@ -36,6 +36,7 @@ static uint32_t give_ticket(Quadhsm__Response *response, uint8_t mark)
     memset(ticket, mark, sizeof ticket);
     quadhsm__login_done__init(done);
     done->ticket = wire_bytes((struct bytes){.base = ticket, .size = sizeof ticket});
+    done->lifetime_ms = lifetime_ms;
     response->result_case = QUADHSM__RESPONSE__RESULT_LOGIN;
     response->login = done;
     return 0;
@@ -101,7 +102,7 @@ static uint32_t log_in(unsigned asked, const Quadhsm__Request *request, Quadhsm_
     if (login->pin.len != 4 || memcmp(login->pin.data, "1234", 4) != 0) {
         return QH_EPIN;
     }
-    return give_ticket(response, (uint8_t)(asked + 1));
+    return give_ticket(response, (uint8_t)(asked + 1), 0);
 }
 
 /* Pages of two, seven objects in all. */
@@ -192,6 +193,7 @@ START_TEST(what_is_no_login_is_not_sent)
     peer_set_answer(peers[0], answer);
     ck_assert_int_eq(quadhsm_login(token, QUADHSM_ROLE_NONE, "1234", 4), QUADHSM_EINVAL);
     ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, pin, sizeof pin), QUADHSM_EPINRANGE);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, pin, 0), QUADHSM_EPIN);
     ck_assert_int_eq(quadhsm_login_context(token, "1234", 4), QUADHSM_ENOLOGIN);
     ck_assert_uint_eq(peer_asked(peers[0]), 0);
 }
@@ -229,6 +231,7 @@ START_TEST(a_context_login_is_for_one_use)
     peer_set_answer(peers[0], answer);
     ck_assert_int_eq(quadhsm_token_open(handle, partition, &other), QUADHSM_OK);
     ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    ck_assert_int_eq(quadhsm_login_context(token, "", 0), QUADHSM_EPIN);
     ck_assert_int_eq(quadhsm_login_context(token, "1234", 4), QUADHSM_OK);
     /* Not for another token. */
     ck_assert_int_eq(
@@ -262,6 +265,164 @@ START_TEST(who_changes_the_own_pin_stays_logged_in)
     /* Another role's PIN is none of this login's business. */
     ck_assert_int_eq(quadhsm_set_pin(token, QUADHSM_CU, "1111", 4, "2222", 4), QUADHSM_OK);
     ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_CO);
+}
+END_TEST
+
+/* ---- renewal ---- */
+
+#define SHORT_MS 300u /* a lifetime; a third of it has soon passed */
+#define LONG_MS 86400000u
+
+/* The PIN gives a short ticket of ones; that one, sent back, a long one of twos. */
+static uint32_t renews(unsigned asked, const Quadhsm__Request *request, Quadhsm__Response *response)
+{
+    const Quadhsm__Login *login = request->login;
+
+    if (request->op_case != QUADHSM__REQUEST__OP_LOGIN) {
+        return answer(asked, request, response);
+    }
+    if (login->pin.len > 0) {
+        return give_ticket(response, 1, SHORT_MS);
+    }
+    if (login->role != QUADHSM__ROLE__ROLE_CO || request->partition.len != sizeof partition ||
+        memcmp(request->partition.data, partition, sizeof partition) != 0 ||
+        request->ticket.len != 32 || request->ticket.data[0] != 1) {
+        return QH_EINVAL;
+    }
+    return give_ticket(response, 2, LONG_MS);
+}
+
+static uint32_t refuses_to_renew(unsigned asked, const Quadhsm__Request *request,
+                                 Quadhsm__Response *response)
+{
+    if (request->op_case == QUADHSM__REQUEST__OP_LOGIN && request->login->pin.len == 0) {
+        return QH_ETICKET;
+    }
+    return renews(asked, request, response);
+}
+
+static uint32_t gives_long_tickets(unsigned asked, const Quadhsm__Request *request,
+                                   Quadhsm__Response *response)
+{
+    if (request->op_case == QUADHSM__REQUEST__OP_LOGIN && request->login->pin.len == 0) {
+        return QH_EINVAL;
+    }
+    (void)asked;
+    return give_ticket(response, 1, LONG_MS);
+}
+
+static uint8_t ticket_mark(void)
+{
+    struct client_ticket ticket;
+
+    client_token_ticket(token, &ticket);
+    ck_assert_uint_eq(ticket.ticket_size, 32);
+    ck_assert_mem_eq(ticket.partition, partition, sizeof partition);
+    return ticket.ticket[31];
+}
+
+static int sign_once(void)
+{
+    char signature[16];
+    size_t size;
+
+    return quadhsm_sign(token, &key, &ecdsa, "hash", 4, signature, sizeof signature, &size);
+}
+
+/* Two pings and what may follow them are over when the third comes. */
+static void let_pings_pass(void)
+{
+    unsigned pings = peer_pings(peers[0]);
+
+    WAIT_UNTIL(peer_pings(peers[0]) >= pings + 3);
+}
+
+START_TEST(a_login_is_renewed_though_nobody_calls)
+{
+    peer_set_answer(peers[0], renews);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    WAIT_UNTIL(ticket_mark() == 2);
+    ck_assert_uint_eq(peer_asked(peers[0]), 2);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_CO);
+    ck_assert_int_eq(sign_once(), QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).ticket[0], 2);
+    /* The new one is good for long. */
+    let_pings_pass();
+    ck_assert_uint_eq(peer_asked(peers[0]), 3);
+}
+END_TEST
+
+START_TEST(without_a_thread_calls_renew_the_login)
+{
+    prober_close(handle);
+    quadhsm_forbid_threads(handle);
+    peer_set_answer(peers[0], renews);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    WAIT_UNTIL(sign_once() == QUADHSM_OK && ticket_mark() == 2);
+    ck_assert_int_eq(sign_once(), QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).ticket[0], 2);
+}
+END_TEST
+
+START_TEST(a_failed_renewal_fails_no_call_and_is_not_repeated_at_once)
+{
+    peer_set_answer(peers[0], refuses_to_renew);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    WAIT_UNTIL(peer_asked(peers[0]) == 2);
+    let_pings_pass();
+    ck_assert_uint_eq(peer_asked(peers[0]), 2);
+    /* The module learns of the end of a login from a call's answer, and from nothing else. */
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_CO);
+    ck_assert_int_eq(sign_once(), QUADHSM_OK);
+    ck_assert_uint_eq(peer_last(peers[0]).ticket[0], 1);
+}
+END_TEST
+
+START_TEST(a_login_is_not_renewed_before_its_time_nor_after_its_end)
+{
+    struct token_renewal renewal;
+    uint64_t due_ms;
+
+    prober_close(handle); /* this test does its work */
+    quadhsm_forbid_threads(handle);
+    peer_set_answer(peers[0], gives_long_tickets);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    ck_assert(!token_renewal_begin(handle, &renewal));
+    quadhsm_logout(token);
+    peer_set_answer(peers[0], renews);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    quadhsm_logout(token);
+    due_ms = clock_monotonic_ms() + SHORT_MS;
+    WAIT_UNTIL(clock_monotonic_ms() > due_ms);
+    ck_assert(!token_renewal_begin(handle, &renewal));
+}
+END_TEST
+
+START_TEST(one_caller_renews_and_a_login_that_ended_meanwhile_stays_so)
+{
+    Quadhsm__Response response = QUADHSM__RESPONSE__INIT;
+    Quadhsm__LoginDone done = QUADHSM__LOGIN_DONE__INIT;
+    struct token_renewal renewal, other;
+    uint8_t fresh[32] = {7};
+
+    prober_close(handle); /* this test does its work */
+    quadhsm_forbid_threads(handle);
+    done.ticket = (ProtobufCBinaryData){sizeof fresh, fresh};
+    done.lifetime_ms = LONG_MS;
+    response.result_case = QUADHSM__RESPONSE__RESULT_LOGIN;
+    response.login = &done;
+    peer_set_answer(peers[0], renews);
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    WAIT_UNTIL(token_renewal_begin(handle, &renewal));
+    ck_assert_int_eq(renewal.role, QUADHSM_CO);
+    ck_assert(!token_renewal_begin(handle, &other));
+    quadhsm_logout(token);
+    token_renewal_end(handle, renewal.login, &response);
+    ck_assert_int_eq(quadhsm_token_role(token), QUADHSM_ROLE_NONE);
+    /* Nor is it the next login's. */
+    ck_assert_int_eq(quadhsm_login(token, QUADHSM_CO, "1234", 4), QUADHSM_OK);
+    token_renewal_end(handle, renewal.login, &response);
+    ck_assert_uint_eq(ticket_mark(), 1);
 }
 END_TEST
 
@@ -454,6 +615,11 @@ int main(void)
     tcase_add_test(tcase, a_ticket_that_has_ended_is_a_logout);
     tcase_add_test(tcase, a_context_login_is_for_one_use);
     tcase_add_test(tcase, who_changes_the_own_pin_stays_logged_in);
+    tcase_add_test(tcase, a_login_is_renewed_though_nobody_calls);
+    tcase_add_test(tcase, without_a_thread_calls_renew_the_login);
+    tcase_add_test(tcase, a_failed_renewal_fails_no_call_and_is_not_repeated_at_once);
+    tcase_add_test(tcase, a_login_is_not_renewed_before_its_time_nor_after_its_end);
+    tcase_add_test(tcase, one_caller_renews_and_a_login_that_ended_meanwhile_stays_so);
     tcase_add_test(tcase, all_pages_are_found);
     tcase_add_test(tcase, attributes_are_sorted_and_found);
     tcase_add_test(tcase, a_pair_is_two_objects);

@@ -296,7 +296,10 @@ START_TEST(a_key_that_always_authenticates_needs_a_ticket_for_the_operation)
     rig_connect(&client, "app");
     ck_assert_int_eq(use_call(&use, &client), QH_ENOLOGIN);
     use.use.context_ticket = rig_ticket(HSM_ROLE_CO, false, use.context);
-    ck_assert_int_eq(use_call(&use, &client), QH_ETICKET);
+    ck_assert_int_eq(use_call(&use, &client), QH_ENOLOGIN);
+    /* The login has not ended: it is the PIN that has to be shown again. */
+    use.use.context_ticket = rig_ticket_expired(HSM_ROLE_CO, true, use.context);
+    ck_assert_int_eq(use_call(&use, &client), QH_ENOLOGIN);
     use.use.context_ticket = rig_ticket(HSM_ROLE_CO, true, use.context);
     ck_assert_int_eq(use_call(&use, &client), QH_OK);
     rig_hang_up(&client);
