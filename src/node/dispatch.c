@@ -76,8 +76,8 @@ static const struct rule rules[] = {
                                             ROLE(SO), .admin = true, .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_CLIENT_LIST] = {handle_client_list, FROM_CLIENT, .admin = true,
                                           .waits = true},
-    [QUADHSM__REQUEST__OP_CLUSTER_STATUS] = {handle_cluster_status, FROM_CLIENT | FROM_CONTROL,
-                                             PARTITION_IGNORED, 0},
+    [QUADHSM__REQUEST__OP_CLUSTER_STATUS] = {.handle = handle_cluster_status,
+                                             .from = FROM_CLIENT | FROM_CONTROL},
     [QUADHSM__REQUEST__OP_TOKEN_CREATE] = {handle_token_create, FROM_CLIENT, PARTITION_IGNORED,
                                            ROLE(SO), .admin = true, .waits = true, .change = true},
 
