@@ -400,13 +400,14 @@ END_TEST
 
 START_TEST(one_caller_renews_and_a_login_that_ended_meanwhile_stays_so)
 {
-    Quadhsm__Response response = QUADHSM__RESPONSE__INIT;
+    Quadhsm__Response response;
     Quadhsm__LoginDone done = QUADHSM__LOGIN_DONE__INIT;
     struct token_renewal renewal, other;
     uint8_t fresh[32] = {7};
 
     prober_close(handle); /* this test does its work */
     quadhsm_forbid_threads(handle);
+    quadhsm__response__init(&response);
     done.ticket = (ProtobufCBinaryData){sizeof fresh, fresh};
     done.lifetime_ms = LONG_MS;
     response.result_case = QUADHSM__RESPONSE__RESULT_LOGIN;
