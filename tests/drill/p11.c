@@ -64,7 +64,7 @@ static bool passed(CK_RV rv, const char *what)
 /* ISO C has no cast from an object pointer to a function pointer; dlsym() needs one. */
 static bool find_functions(struct p11 *p11)
 {
-    void *symbol = dlsym(p11->library, "C_GetFunctionList");
+    void *symbol = dlsym(p11->shared, "C_GetFunctionList");
     CK_C_GetFunctionList get_list;
 
     if (symbol == NULL) {
@@ -123,17 +123,17 @@ bool p11_open(struct p11 *p11, const char *module, const char *label, const char
 {
     CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
 
-    *p11 = (struct p11){.library = dlopen(module, RTLD_NOW | RTLD_LOCAL)};
-    if (p11->library == NULL) {
+    *p11 = (struct p11){.shared = dlopen(module, RTLD_NOW | RTLD_LOCAL)};
+    if (p11->shared == NULL) {
         (void)fprintf(stderr, "%s\n", dlerror());
         return false;
     }
     if (!find_functions(p11)) {
-        (void)dlclose(p11->library);
+        (void)dlclose(p11->shared);
         return false;
     }
     if (!passed(p11->functions->C_Initialize(&args), "C_Initialize")) {
-        (void)dlclose(p11->library);
+        (void)dlclose(p11->shared);
         return false;
     }
     if (!find_token(p11, label) || !log_in(p11, pin)) {
@@ -146,8 +146,8 @@ bool p11_open(struct p11 *p11, const char *module, const char *label, const char
 void p11_close(struct p11 *p11)
 {
     (void)p11->functions->C_Finalize(NULL);
-    (void)dlclose(p11->library);
-    p11->library = NULL;
+    (void)dlclose(p11->shared);
+    p11->shared = NULL;
 }
 
 CK_RV p11_session(struct p11 *p11, CK_SESSION_HANDLE *ret_session)

@@ -19,7 +19,7 @@
 enum p11_kind { P11_RSA, P11_EC };
 
 struct p11 {
-    void *library;
+    void *shared;
     CK_FUNCTION_LIST_PTR functions;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session; /* keeps the login */
