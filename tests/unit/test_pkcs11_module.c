@@ -638,7 +638,7 @@ START_TEST(a_child_is_whole_though_other_threads_were_inside)
     for (size_t i = 0; i < 2; i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_busy, &pair), 0);
     }
-    for (unsigned i = 0; i < 50; i++) {
+    for (unsigned i = 0; i < 15; i++) {
         in_child(look, &pair);
     }
     busy_stop = true;

@@ -13,7 +13,7 @@
 #define MODEL_COMPARES_MAX 3u
 #define MODEL_WRITES_MAX 8u
 #define MODEL_VIEWS 3u
-#define TRANSACTIONS 3000u
+#define TRANSACTIONS 1500u
 
 struct model_entry {
     uint8_t key[MODEL_KEY_SIZE_MAX];

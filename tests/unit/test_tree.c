@@ -198,7 +198,7 @@ START_TEST(random_changes_match_a_table_and_shared_trees_stay)
     for (unsigned i = 0; i < 4; i++) {
         shared[i] = tree_share(&tree);
     }
-    for (unsigned step = 0; step < 20000; step++) {
+    for (unsigned step = 0; step < 8000; step++) {
         /* Tides, so that nodes fill up and run empty. */
         bool filling = step / 2000 % 2 == 0;
         unsigned number = rng_below(&rng, NUMBERS);
