@@ -231,6 +231,8 @@ QH_RESULT control_open(struct control *control)
     }
     if (err == QH_OK) {
         control->state = CONTROL_STARTED;
+        /* Time without a leader counts from here: the first election is still to come. */
+        atomic_store(&control->node->leader_seen_ms, clock_monotonic_ms());
         load_view(control);
         set_readiness(control);
         err = start_services(control, &paths);
