@@ -48,6 +48,23 @@ void boot_paths_close(struct boot_paths *paths)
     *paths = (struct boot_paths){0};
 }
 
+/* Is there anything here that only a node has? */
+static bool holds_node(const char *dir)
+{
+    static const char *const files[] = {"identity", CMK_FILE_NAME, "nodes", TLS_DIR, "raft"};
+    bool found = false;
+    int dir_fd;
+
+    if (diskio_open_dir(dir, NULL, &dir_fd) != QH_OK) {
+        return false;
+    }
+    for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++) {
+        found = found || faccessat(dir_fd, files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    (void)close(dir_fd);
+    return found;
+}
+
 QH_RESULT boot_inspect(const struct node_config *config, uint8_t ret_cluster[16])
 {
     struct identity identity;
@@ -69,6 +86,11 @@ QH_RESULT boot_inspect(const struct node_config *config, uint8_t ret_cluster[16]
     err = identity_load(config->data, &identity);
     if (err == QH_OK) {
         memcpy(ret_cluster, identity.cluster, sizeof identity.cluster);
+    } else if (err == QH_ENOTFOUND && holds_node(config->data)) {
+        log_error("node cannot start: its identity file is missing and the rest of it is there "
+                  "dir=%s; restore the file, or move the directory away and join as a new node",
+                  config->data);
+        err = QH_ECORRUPT;
     } else if (err != QH_ENOTFOUND) {
         log_error("node cannot start: its identity cannot be read: %s dir=%s", err_message(err),
                   config->data);
@@ -290,10 +312,17 @@ QH_RESULT boot_begin(const struct node_config *config, const uint8_t cluster[16]
     if (err != QH_OK) {
         return err;
     }
+    if (holds_node(config->data)) {
+        (void)close(dir_fd);
+        return QH_EEXIST; /* whatever is left of it is somebody's: nothing is touched */
+    }
     err = diskio_replace(dir_fd, MARKER_FILE, (struct bytes){note, sizeof note - 1});
     (void)close(dir_fd);
     if (err == QH_OK) {
         err = replica_create(config->data, cluster, config->node, ret_raft_id);
+    }
+    if (err != QH_OK) {
+        boot_undo(config);
     }
     return err;
 }

@@ -40,7 +40,8 @@ QH_RESULT boot_seal_cmk(const struct node_config *config, const uint8_t cluster[
                         const struct secret *cmk, const struct secret *passphrase,
                         struct bytes *ret_sealed, const char **ret_detail);
 
-/* Begin a node's directory: the marker, the replica's identity. Errors: QH_EEXIST, QH_EIO,
+/* Begin a node's directory: the marker, the replica's identity. After an error there is nothing to
+ * take back, and what was there before is as it was. Errors: QH_EEXIST, QH_EIO,
  * QH_EPERM, ... */
 QH_RESULT boot_begin(const struct node_config *config, const uint8_t cluster[16],
                      uint64_t *ret_raft_id);

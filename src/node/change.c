@@ -32,7 +32,7 @@ struct change {
     struct change *next; /* parked */
     struct request *request;
     change_build build;
-    uint8_t id[ONCE_ID_SIZE]; /* made by bind_id(), or after a fence another */
+    uint8_t id[ONCE_ID_SIZE]; /* made by bind_id(); after a fence the next one */
     unsigned attempts;
 };
 
@@ -177,9 +177,6 @@ static QH_RESULT load_answer(struct change *change)
     if (!store_get(replica_store(control->replica), (struct bytes){key, sizeof key}, &record)) {
         return QH_EUNKNOWN; /* so old that its answer has expired */
     }
-    if (record.value.size == 0) {
-        return QH_ECONFLICT; /* fenced: it was not done and never will be */
-    }
     err = keyring_open(control->keyring, record.key, record.value, &plain, NULL);
     if (err != QH_OK) {
         return err;
@@ -195,17 +192,51 @@ static QH_RESULT load_answer(struct change *change)
     return err;
 }
 
+/* An id that was fenced is used up. The one that comes after it is the same at every node, so that
+ * a copy of the request that comes later finds what became of it, wherever that is asked. */
+static void next_id(struct change *change)
+{
+    const struct control *control = change->request->node->control;
+    uint8_t mac[SEAL_MAC_SIZE];
+
+    seal_mac(keyring_once_key(control->keyring), (struct bytes){change->id, sizeof change->id},
+             mac);
+    memcpy(change->id, mac, sizeof change->id);
+}
+
+/* Is its answer in the store? Goes on to the first id that is not used up. */
+static bool was_done(struct change *change)
+{
+    const struct store *store = replica_store(change->request->node->control->replica);
+    uint8_t key[ONCE_KEY_SIZE];
+    struct store_record record;
+
+    txn_once_key(change->id, key);
+    while (store_get(store, (struct bytes){key, sizeof key}, &record)) {
+        if (record.value.size > 0) {
+            return true;
+        }
+        next_id(change);
+        txn_once_key(change->id, key);
+    }
+    return false;
+}
+
+static void attempt(struct change *change);
+
 static void answer_duplicate(struct change *change)
 {
-    enum qh_err err = load_answer(change);
+    enum qh_err err;
 
+    if (!was_done(change)) {
+        attempt(change); /* refused for good under that id: under the next one */
+        return;
+    }
+    err = load_answer(change);
     if (err == QH_OK) {
         answer_response(change);
     } else {
-        answer(change, err,
-               err == QH_ECONFLICT
-                   ? "the first attempt was given up: send it again as a new request"
-                   : NULL);
+        answer(change, err, NULL);
     }
 }
 
@@ -234,8 +265,6 @@ static QH_RESULT seal_answer(struct change *change, struct bytes *ret_sealed)
     wire_free(frame, size);
     return err;
 }
-
-static void attempt(struct change *change);
 
 static const char not_made[] =
     "the change was not made; keys stay usable; bring a majority of the nodes back";
@@ -268,7 +297,7 @@ static void on_result(void *data, const struct propose_result *result)
         return;
     case PROPOSE_REFUSED:
         if (result->fenced) {
-            randombytes_buf(change->id, sizeof change->id);
+            next_id(change);
         }
         attempt(change);
         return;
@@ -365,16 +394,6 @@ static void attempt(struct change *change)
     if (err != QH_OK) {
         answer(change, err, detail);
     }
-}
-
-static bool was_done(const struct change *change)
-{
-    uint8_t key[ONCE_KEY_SIZE];
-    struct store_record record;
-
-    txn_once_key(change->id, key);
-    return store_get(replica_store(change->request->node->control->replica),
-                     (struct bytes){key, sizeof key}, &record);
 }
 
 #define ID_DATA_SIZE (ONCE_ID_SIZE + 1u + 4u + FINGERPRINT_SIZE + 1u + PARTITION_ID_SIZE)

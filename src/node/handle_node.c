@@ -188,9 +188,10 @@ static QH_RESULT write_directory(struct control *control, struct init_state *sta
     struct directory_node self;
     enum qh_err err = boot_begin(config, state->cluster, &state->raft_id);
 
-    if (err == QH_OK) {
-        err = boot_finish(config, &files);
+    if (err != QH_OK) {
+        return err;
     }
+    err = boot_finish(config, &files);
     if (err == QH_OK) {
         boot_describe_self(config, state->raft_id, &self);
         err = control_members_save(config->data, &self, 1);
@@ -199,6 +200,9 @@ static QH_RESULT write_directory(struct control *control, struct init_state *sta
         member.id = state->raft_id;
         (void)snprintf(member.name, sizeof member.name, "%s", config->node);
         err = replica_bootstrap(config->data, &member, 1);
+    }
+    if (err != QH_OK) {
+        boot_undo(config);
     }
     return err;
 }
@@ -318,7 +322,6 @@ static void found(struct request *request)
         err = write_directory(control, state);
         if (err != QH_OK) {
             state->detail = "the data directory cannot be written, or holds a node already";
-            boot_undo(control->node->config);
         }
     }
     if (err != QH_OK) {

@@ -49,6 +49,7 @@ damage "a changed one, too" "cluster key|unlock" flip "$work/alpha/cmk" 60
 damage "a lost one, too" "cluster key" rm "$work/alpha/cmk"
 damage "a lost list of nodes, too" "addresses" rm "$work/alpha/nodes"
 damage "a lost certificate, too" "node.crt" rm "$work/alpha/tls/node.crt"
+damage "a lost identity, too, and nothing is taken for a new node" "identity" rm "$work/alpha/identity"
 damage "an empty log where there was one, too" "log|disk|identity" rm -rf "$work/alpha/raft"
 mkdir -p "$work/alpha/raft"
 
