@@ -67,6 +67,21 @@ void service_post(struct request *request)
     request->run(request);
 }
 
+/* What propose leaves under the id of a request that was refused after a second copy. */
+static void put_fence(const uint8_t id[ONCE_ID_SIZE])
+{
+    uint8_t once[ONCE_KEY_SIZE];
+    struct txn_builder builder;
+    struct bytes encoded;
+
+    txn_once_key(id, once);
+    txn_build_plain(&builder, id, 0);
+    txn_build_put(&builder, (struct bytes){once, sizeof once}, (struct bytes){NULL, 0}, 0);
+    ck_assert_int_eq(txn_build_end(&builder, &encoded), QH_OK);
+    ck_assert_int_eq(store_apply(rig.store, encoded).status, STORE_APPLIED);
+    hsm_free(encoded);
+}
+
 static void apply_one(const struct proposal *proposal)
 {
     struct propose_result result = {.outcome = PROPOSE_FAILED, .err = QH_ETIMEOUT};
@@ -80,7 +95,12 @@ static void apply_one(const struct proposal *proposal)
         rig.before_proposal = NULL;
         faster();
     }
-    if (!rig.no_majority) {
+    if (rig.fence_next) {
+        rig.fence_next = false;
+        put_fence(proposal->base + 8);
+        result.outcome = PROPOSE_REFUSED;
+        result.fenced = true;
+    } else if (!rig.no_majority) {
         result.answer = store_apply(rig.store, transaction);
         result.outcome = result.answer.status == STORE_APPLIED ? PROPOSE_APPLIED : PROPOSE_REFUSED;
         if (result.answer.status == STORE_APPLIED) {

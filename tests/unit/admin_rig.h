@@ -18,6 +18,7 @@ struct admin_rig {
     struct store *store;
     struct keyring *keyring;
     bool no_majority;              /* proposals fail */
+    bool fence_next;               /* the next proposal is refused, and its id used up */
     enum request_origin origin;    /* of the requests that begin */
     void (*before_proposal)(void); /* called once, as somebody who is faster */
     Quadhsm__Response *answer;     /* of the request that was answered last, a copy */

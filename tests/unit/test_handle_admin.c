@@ -449,6 +449,20 @@ START_TEST(an_answer_is_kept_for_the_client_that_asked_alone)
 }
 END_TEST
 
+START_TEST(a_request_whose_first_id_was_used_up_still_happens_once)
+{
+    static const uint8_t id[ONCE_ID_SIZE] = {43};
+    char first[1024], again[1024];
+
+    put_node(1, false, "10.0.0.1");
+    rig.fence_next = true;
+    ask_for_token(ADMIN, id, first);
+    ask_for_token(ADMIN, id, again);
+    ck_assert_str_eq(first, again);
+    ck_assert_uint_eq(count("c/t/"), 1);
+}
+END_TEST
+
 START_TEST(an_answer_is_kept_for_the_same_operation_and_partition)
 {
     static const uint8_t id[ONCE_ID_SIZE] = {42};
@@ -510,6 +524,7 @@ int main(void)
     tcase_add_test(tcase, sixty_four_tokens_may_wait);
     tcase_add_test(tcase, expired_tokens_make_room);
     tcase_add_test(tcase, an_answer_is_kept_for_the_client_that_asked_alone);
+    tcase_add_test(tcase, a_request_whose_first_id_was_used_up_still_happens_once);
     tcase_add_test(tcase, an_answer_is_kept_for_the_same_operation_and_partition);
     tcase_add_test(tcase, the_records_do_not_show_request_ids);
     suite_add_tcase(suite, tcase);
