@@ -77,6 +77,9 @@ static bool take_option(struct drill_options *options, int option)
         return parse_number(optarg, 1, 100000, &options->rate);
     case 't':
         return take_timing(options);
+    case 'h':
+        (void)fputs(usage, stdout);
+        exit(0);
     default:
         return false;
     }
@@ -85,10 +88,15 @@ static bool take_option(struct drill_options *options, int option)
 static bool parse_options(int argc, char **argv, struct drill_options *options)
 {
     static const struct option long_options[] = {
-        {"quick", no_argument, NULL, 'q'},         {"keep", no_argument, NULL, 'k'},
-        {"dir", required_argument, NULL, 'd'},     {"delay", required_argument, NULL, 'D'},
-        {"threads", required_argument, NULL, 'n'}, {"rate", required_argument, NULL, 'r'},
-        {"timing", required_argument, NULL, 't'},  {NULL, 0, NULL, 0},
+        {"quick", no_argument, NULL, 'q'},
+        {"keep", no_argument, NULL, 'k'},
+        {"dir", required_argument, NULL, 'd'},
+        {"delay", required_argument, NULL, 'D'},
+        {"threads", required_argument, NULL, 'n'},
+        {"rate", required_argument, NULL, 'r'},
+        {"timing", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
