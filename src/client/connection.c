@@ -192,6 +192,16 @@ void connection_close(struct connection *connection)
 
 /* ---- steps ---- */
 
+/* Old errors of this thread would be taken for this connection's. Emptying the queue takes longer
+ * than looking at it. */
+static void forget_errors(void)
+{
+    errno = 0;
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 /* What a call of OpenSSL that did not succeed means. True if it is a matter of waiting. */
 static bool must_wait(struct connection *connection, int result)
 {
@@ -262,8 +272,7 @@ static bool step_handshake(struct connection *connection)
 {
     int result;
 
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_do_handshake(connection->ssl);
     if (result != 1) {
         (void)must_wait(connection, result);
@@ -284,8 +293,7 @@ static void explain_hang_up(struct connection *connection)
     char byte;
     int result;
 
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_peek(connection->ssl, &byte, 1);
     if (result <= 0) {
         (void)must_wait(connection,
@@ -297,8 +305,7 @@ static bool step_send(struct connection *connection)
 {
     int result;
 
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     connection->sent = true;
     result = SSL_write(connection->ssl, connection->out, (int)connection->out_size);
     if (result <= 0) {
@@ -385,8 +392,7 @@ static bool step_receive(struct connection *connection)
             return false;
         }
     }
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_read(connection->ssl, connection->in + connection->in_size,
                       (int)(wanted - connection->in_size));
     if (result <= 0) {
@@ -467,8 +473,7 @@ bool connection_usable(struct connection *connection)
     }
     /* Nobody asked for anything, so it is a farewell, or a message of TLS itself. */
     gate_enter();
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_peek(connection->ssl, &byte, 1);
     if (result > 0) {
         (void)fail(connection, QH_EMALFORMED, "a response without a request");
