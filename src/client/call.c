@@ -28,6 +28,7 @@
 #define HEDGE_AGAIN_MIN_MS 20u
 #define BEHIND_MS 2000u       /* how long a node that said that it is behind is believed */
 #define CATCH_UP_MS 200u      /* what it gets to catch up before a key is used */
+#define FRESH_MS 50u          /* a connection that was used so lately is there */
 #define ANSWER_MARGIN_MS 100u /* the node answers that much before we stop waiting */
 
 struct attempt {
@@ -39,6 +40,7 @@ struct attempt {
     bool reused;       /* the connection was there before */
     bool told;         /* the node has said that it is behind */
     bool ahead;        /* it has what the request wants */
+    bool fresh;        /* the connection was used a moment ago */
 };
 
 struct call {
@@ -272,12 +274,16 @@ static void go_on_with(struct quadhsm *handle, struct endpoint *endpoint)
     }
 }
 
-/* What has to be known of the node before the request can go there. With the lock. */
+/* An idle connection, and what has to be known of the node before the request can go there. With
+ * the lock. */
 static void consider(const struct call *call, struct attempt *attempt)
 {
-    const struct endpoint *endpoint = attempt->endpoint;
+    struct endpoint *endpoint = attempt->endpoint;
     const struct health *health = &endpoint->health;
+    uint64_t since_ms = 0;
 
+    attempt->connection = pool_take(&endpoint->pool, &since_ms);
+    attempt->fresh = attempt->begun_ns / 1000000u < since_ms + FRESH_MS;
     attempt->told = attempt->begun_ns / 1000000u < endpoint->behind_until_ms;
     attempt->ahead = health->revision >= call->min_revision;
     attempt->delay_ms = hedge_delay_ms(&call->handle->hedge, call->kind, health->round_trip_ms,
@@ -316,7 +322,6 @@ static bool choose(struct call *call, struct attempt *attempt)
         if (first && quick(call) && call->only == NULL && candidates[best].class == CHOICE_READY) {
             go_on_with(handle, attempt->endpoint);
         }
-        attempt->connection = pool_take(&attempt->endpoint->pool);
         consider(call, attempt);
     }
     handle_unlock(handle);
@@ -325,10 +330,11 @@ static bool choose(struct call *call, struct attempt *attempt)
 
 static QH_RESULT get_connection(struct call *call, struct attempt *attempt)
 {
-    while (attempt->connection != NULL && !connection_usable(attempt->connection)) {
+    /* If it has gone in this moment, the call goes on elsewhere. */
+    while (attempt->connection != NULL && !attempt->fresh &&
+           !connection_usable(attempt->connection)) {
         connection_close(attempt->connection);
         handle_lock(call->handle);
-        attempt->connection = pool_take(&attempt->endpoint->pool);
         consider(call, attempt);
         handle_unlock(call->handle);
     }
@@ -553,6 +559,19 @@ static void give_up(struct call *call)
     finish(call, call->worst != QH_OK ? call->worst : QH_ETIMEOUT);
 }
 
+/* True if something has come. */
+static bool wait_for_any(struct call *call, struct pollfd *fds, uint64_t now_ms, uint64_t until_ms)
+{
+    struct connection *first = call->attempts[0].connection;
+
+    if (call->attempt_count == 1 && until_ms >= now_ms + CONNECTION_WAIT_MS &&
+        connection_may_wait(first)) {
+        fds[0].revents = POLLIN;
+        return connection_wait(first);
+    }
+    return poll(fds, call->attempt_count, until_ms > now_ms ? (int)(until_ms - now_ms) : 0) > 0;
+}
+
 static void wait_for_something(struct call *call, uint64_t now_ms)
 {
     struct pollfd fds[ATTEMPTS_MAX];
@@ -567,7 +586,7 @@ static void wait_for_something(struct call *call, uint64_t now_ms)
         fds[i] = (struct pollfd){.fd = connection_fd(connections[i]),
                                  .events = connection_events(connections[i])};
     }
-    if (poll(fds, count, until_ms > now_ms ? (int)(until_ms - now_ms) : 0) <= 0) {
+    if (!wait_for_any(call, fds, now_ms, until_ms)) {
         return;
     }
     /* From the last to the first, for each may be taken out. */

@@ -394,6 +394,7 @@ void handle_endpoint_failed(struct quadhsm *handle, struct endpoint *endpoint)
     struct connection *idle[POOL_ROOM];
     size_t count = 0;
     uint64_t now_ns = clock_monotonic_ns();
+    uint64_t since_ms;
 
     handle_lock(handle);
     health_failed(&endpoint->health, now_ns / 1000000u, (uint32_t)(now_ns / 1000u));
@@ -402,7 +403,7 @@ void handle_endpoint_failed(struct quadhsm *handle, struct endpoint *endpoint)
     if (++endpoint->address_next >= endpoint->address_count) {
         endpoint->address_count = 0;
     }
-    while ((idle[count] = pool_take(&endpoint->pool)) != NULL) {
+    while ((idle[count] = pool_take(&endpoint->pool, &since_ms)) != NULL) {
         count++;
         if (count == POOL_ROOM) {
             break;
