@@ -156,16 +156,31 @@ static CK_RV make_secret(struct side *side, CK_MECHANISM_TYPE type, CK_ATTRIBUTE
     return side->functions->C_GenerateKey(side->session, &mechanism, template, 5, ret_key);
 }
 
-void side_make_keys(struct side *side)
+void side_make_key(struct side *side, enum side_kind kind)
 {
+    CK_OBJECT_HANDLE *key = &side->keys[kind];
     CK_OBJECT_HANDLE public_key = 0;
+    CK_RV rv = CKR_OK;
 
-    need(side, make_rsa_pair(side, &side->keys[SIDE_RSA]), "an RSA key");
-    need(side, make_ec_pair(side, side->session, &public_key, &side->keys[SIDE_EC]), "an EC key");
-    need(side, make_secret(side, CKM_AES_KEY_GEN, CKA_ENCRYPT, &side->keys[SIDE_GCM]),
-         "an AES key");
-    need(side, make_secret(side, CKM_GENERIC_SECRET_KEY_GEN, CKA_SIGN, &side->keys[SIDE_HMAC]),
-         "a secret key");
+    switch (kind) {
+    case SIDE_RSA:
+        rv = make_rsa_pair(side, key);
+        break;
+    case SIDE_EC:
+        rv = make_ec_pair(side, side->session, &public_key, key);
+        break;
+    case SIDE_GCM:
+        rv = make_secret(side, CKM_AES_KEY_GEN, CKA_ENCRYPT, key);
+        break;
+    case SIDE_HMAC:
+        rv = make_secret(side, CKM_GENERIC_SECRET_KEY_GEN, CKA_SIGN, key);
+        break;
+    case SIDE_CREATE:
+    case SIDE_FIND:
+    case SIDE_KINDS:
+        break;
+    }
+    need(side, rv, "making a key");
 }
 
 static void make_id(unsigned number, uint8_t ret_id[ID_SIZE])

@@ -46,7 +46,8 @@ const char *side_kind_name(enum side_kind kind);
 void side_open(struct side *side, const char *name, const char *module, const char *label,
                const char *pin);
 void side_close(struct side *side);
-void side_make_keys(struct side *side);
+/* What loads of @kind use, if that is one key. */
+void side_make_key(struct side *side, enum side_kind kind);
 /* Public token objects with the identifiers 0 to @count - 1. */
 void side_make_objects(struct side *side, unsigned count);
 
