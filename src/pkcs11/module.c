@@ -166,8 +166,18 @@ void module_release_session(struct session *session)
 
 void module_leave_session(struct session *session)
 {
-    module_release_session(session);
-    module_leave();
+    bool last;
+
+    module_lock();
+    last = --session->references == 0;
+    if (!last) {
+        count_out();
+    }
+    module_unlock();
+    if (last) {
+        session_free(session);
+        module_leave(); /* C_Finalize waits for what is freed here */
+    }
 }
 
 bool module_wait_stopping(unsigned timeout_ms)
