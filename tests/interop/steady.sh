@@ -38,7 +38,8 @@ steady_stop() {
         status=$?
     fi
     steady=
-    cat "$work/steady.result" "$work/steady.failures" 2>/dev/null
+    cat "$work/steady.result"
+    [ ! -e "$work/steady.failures" ] || head -n 30 "$work/steady.failures"
     return "$status"
 }
 
