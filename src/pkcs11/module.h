@@ -87,6 +87,7 @@ bool module_wait_stopping(unsigned timeout_ms);
 /* Inside calls. */
 struct quadhsm *module_client(void);
 bool module_is_hardware(void);
+unsigned module_search_cache_ms(void); /* 0: no search is answered from before */
 uint64_t module_now_ms(void);
 
 /* ---- under the lock ---- */

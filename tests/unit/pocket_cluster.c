@@ -36,6 +36,7 @@ uint64_t pocket_mechanism;
 size_t pocket_size;
 static uint64_t ticket_epoch;
 static uint64_t token_epoch;
+static uint64_t revision_seen;
 
 /* ---- for the test ---- */
 
@@ -82,6 +83,7 @@ void pocket_destroy_all(void)
             pocket_objects[i].object = NULL;
         }
     }
+    pocket_count_revision();
 }
 
 void pocket_empty(void)
@@ -152,6 +154,9 @@ int pocket_enter(void)
 
 int pocket_leave(int error)
 {
+    if (error == QUADHSM_OK) {
+        revision_seen = pocket_revision();
+    }
     pthread_mutex_unlock(&lock);
     return error;
 }
@@ -187,6 +192,17 @@ void quadhsm_close(struct quadhsm *handle)
 {
     handles_open--;
     free(handle);
+}
+
+uint64_t quadhsm_revision(struct quadhsm *handle)
+{
+    uint64_t seen;
+
+    (void)handle;
+    pthread_mutex_lock(&lock);
+    seen = revision_seen;
+    pthread_mutex_unlock(&lock);
+    return seen;
 }
 
 void quadhsm_forbid_threads(struct quadhsm *handle)
