@@ -64,7 +64,7 @@ size_t mech_output_size(const struct key *key, const struct mech_params *params,
  * sign: QH_EDATA, QH_EDATASIZE. verify: QH_ESIGNATURE, QH_ESIGNATURESIZE, QH_EDATASIZE.
  * encrypt: QH_EDATASIZE, QH_EDATA (raw RSA). decrypt: QH_ECIPHERTEXT, QH_ECIPHERTEXTSIZE; RSA
  * PKCS#1 v1.5 padding that is wrong takes the same time as right padding. GCM gives ciphertext ||
- * tag. */
+ * tag. CTR: QH_EDATASIZE, both ways, if the last counter_bits of the block would overflow. */
 QH_RESULT mech_sign(struct key *key, const struct mech_params *params, struct bytes data,
                     uint8_t *out, size_t room, size_t *ret_size);
 QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct bytes data,

@@ -7,9 +7,6 @@
 
 #include "tests/unit/crypto_fixture.h"
 
-#define OID_X25519 "06032b656e"
-#define OID_X448 "06032b656f"
-
 struct agreement {
     CK_KEY_TYPE type;
     const char *oid, *value, *point, *shared;
