@@ -16,7 +16,7 @@
 
 #define FIND_PAGE_OBJECTS 1000u
 /* Bytes. The service thread has to encrypt and send them; an object has room, however large. */
-#define FIND_PAGE_SIZE (512u * 1024u)
+#define FIND_PAGE_SIZE (256u * 1024u)
 
 struct slice {
     unsigned objects, steps; /* packed, and looked at */

@@ -67,10 +67,11 @@ static struct ahead ahead_of(const struct session *session, CK_OBJECT_HANDLE han
     return ahead;
 }
 
-/* Under the lock: own what is known of, but the one that is asked for, which is left to the end.
- * NULL: it is not among them. */
+/* Under the lock: of a page that was asked for at @asked_ms, own what is older here. The one that
+ * is wanted is left to the end. NULL: it is not among them. */
 static struct quadhsm_object *take_page(const struct slot *slot, const uint8_t *id,
-                                        struct quadhsm_object **list, size_t count)
+                                        struct quadhsm_object **list, size_t count,
+                                        uint64_t asked_ms)
 {
     struct objects *objects = module_objects();
     struct quadhsm_object *wanted = NULL;
@@ -85,32 +86,42 @@ static struct quadhsm_object *take_page(const struct slot *slot, const uint8_t *
         memcpy(objects->reading.last, entry->id, sizeof entry->id);
         if (memcmp(entry->id, id, sizeof entry->id) == 0) {
             wanted = list[i];
-        } else {
-            (void)objects_renew(objects, entry, list[i], module_now_ms());
+            list[i] = NULL;
+        } else if (entry->value == NULL || entry->value->read_at_ms < asked_ms) {
+            (void)objects_renew(objects, entry, list[i], asked_ms);
+            list[i] = NULL;
         }
-        list[i] = NULL;
     }
     return wanted;
 }
 
-/* The object with @id, and others that follow it. NULL: it has to be read alone. */
-static struct quadhsm_object *read_ahead(struct session *session, const struct ahead *ahead,
-                                         const uint8_t *id)
+/* The object with @id, and maybe others that follow it. Gives the library's error. */
+static int read_object(const struct session *session, const struct ahead *ahead, const uint8_t *id,
+                       struct quadhsm_object **ret_object)
 {
     struct quadhsm_object **list = NULL;
-    struct quadhsm_object *wanted;
+    struct quadhsm_object *wanted = NULL;
+    uint64_t asked_ms = module_now_ms();
     size_t count = 0;
     bool more;
 
-    if (ahead->limit == 0 || quadhsm_find_page(session->slot->token, NULL, 0, ahead->after,
-                                               ahead->limit, &list, &count, &more) != QUADHSM_OK) {
-        return NULL;
+    if (ahead->limit > 0) {
+        int error = quadhsm_find_page(session->slot->token, NULL, 0, ahead->after, ahead->limit,
+                                      &list, &count, &more);
+
+        if (error != QUADHSM_OK) {
+            return error;
+        }
+        module_lock();
+        wanted = take_page(session->slot, id, list, count, asked_ms);
+        module_unlock();
+        quadhsm_objects_free(list, count);
     }
-    module_lock();
-    wanted = take_page(session->slot, id, list, count);
-    module_unlock();
-    quadhsm_objects_free(list, count);
-    return wanted;
+    if (wanted == NULL) {
+        return quadhsm_read(session->slot->token, id, ret_object);
+    }
+    *ret_object = wanted;
+    return QUADHSM_OK;
 }
 
 /* ---- reading ---- */
@@ -148,14 +159,11 @@ static CKR_RESULT read_again(struct session *session, CK_OBJECT_HANDLE handle, c
 {
     uint64_t login = login_current(session->slot);
     struct ahead ahead = ahead_of(session, handle, id);
-    struct quadhsm_object *object = read_ahead(session, &ahead, id);
+    struct quadhsm_object *object = NULL;
+    int error = read_object(session, &ahead, id, &object);
 
-    if (object == NULL) {
-        int error = quadhsm_read(session->slot->token, id, &object);
-
-        if (error != QUADHSM_OK) {
-            return access_failed(session, login, handle, error, about);
-        }
+    if (error != QUADHSM_OK) {
+        return access_failed(session, login, handle, error, about);
     }
     return renew(session, handle, object, about, ret_value);
 }

@@ -8,7 +8,28 @@
 /* protobuf-c tells no size when it frees, so each block knows its own. */
 struct block {
     size_t size;
-    size_t padding; /* keeps what follows aligned as malloc() would */
+    struct arena *arena; /* NULL: none; the first block of one ends it */
+};
+
+/* A large message is unpacked into few pieces of memory: a list of objects has tens of thousands of
+ * blocks, which malloc() finds room for only slowly once others were freed between them. */
+#define ARENA_BODY_MIN 8192u    /* bytes of a body; smaller ones take blocks of their own */
+#define ARENA_CHUNK_SIZE 65536u /* bytes */
+#define ARENA_ALIGNMENT (2u * sizeof(size_t))
+
+struct chunk {
+    struct chunk *next;
+    size_t size; /* with this header */
+};
+
+struct arena {
+    size_t left; /* what may still be allocated */
+    struct chunk *chunks;
+    uint8_t *next; /* in the first one */
+    size_t room;
+    struct block *first;
+    struct block
+        *spare; /* one that was freed: protobuf-c takes such for each message, and lets go */
 };
 
 /* @data: what may still be allocated, or NULL. */
@@ -28,7 +49,80 @@ static void *block_alloc(void *data, size_t size)
         *left -= sizeof *block + size;
     }
     block->size = size;
+    block->arena = NULL;
     return block + 1;
+}
+
+static bool arena_add_chunk(struct arena *arena, size_t size)
+{
+    size_t total = sizeof(struct chunk) + (size > ARENA_CHUNK_SIZE ? size : ARENA_CHUNK_SIZE);
+    struct chunk *chunk = malloc(total);
+
+    if (chunk == NULL) {
+        return false;
+    }
+    chunk->next = arena->chunks;
+    chunk->size = total;
+    arena->chunks = chunk;
+    arena->next = (uint8_t *)(chunk + 1);
+    arena->room = total - sizeof *chunk;
+    return true;
+}
+
+static void arena_close(struct arena *arena)
+{
+    struct chunk *chunk = arena->chunks;
+
+    while (chunk != NULL) {
+        struct chunk *next = chunk->next;
+
+        sodium_memzero(chunk, chunk->size);
+        free(chunk);
+        chunk = next;
+    }
+    free(arena);
+}
+
+static void *arena_alloc(void *data, size_t size)
+{
+    struct arena *arena = data;
+    size_t total =
+        (sizeof(struct block) + size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    struct block *block = arena->spare;
+
+    if (size > WIRE_FRAME_SIZE_MAX * 2u || sizeof *block + size > arena->left) {
+        return NULL;
+    }
+    arena->left -= sizeof *block + size;
+    if (block != NULL && block->size >= size && block->size <= 2 * size) {
+        arena->spare = NULL;
+        return block + 1;
+    }
+    if (total > arena->room && !arena_add_chunk(arena, total)) {
+        return NULL;
+    }
+    block = (struct block *)(void *)arena->next;
+    arena->next += total;
+    arena->room -= total;
+    block->size = size;
+    block->arena = arena;
+    if (arena->first == NULL) {
+        arena->first = block;
+    }
+    return block + 1;
+}
+
+/* While a message is unpacked: if that fails, protobuf-c frees the message before what it took for
+ * itself, so the arena is not ended here. */
+static void arena_free(void *data, void *memory)
+{
+    struct arena *arena = data;
+    struct block *block;
+
+    if (memory != NULL) {
+        block = (struct block *)memory - 1;
+        arena->spare = block != arena->first ? block : arena->spare;
+    }
 }
 
 static void block_free(void *data, void *memory)
@@ -36,10 +130,15 @@ static void block_free(void *data, void *memory)
     struct block *block;
 
     (void)data;
-    if (memory != NULL) {
-        block = (struct block *)memory - 1;
+    if (memory == NULL) {
+        return;
+    }
+    block = (struct block *)memory - 1;
+    if (block->arena == NULL) {
         sodium_memzero(memory, block->size);
         free(block);
+    } else if (block == block->arena->first) {
+        arena_close(block->arena); /* the message itself, which protobuf-c frees last */
     }
 }
 
@@ -89,6 +188,25 @@ void wire_free(void *block, size_t size)
     }
 }
 
+static ProtobufCMessage *unpack_into_arena(const ProtobufCMessageDescriptor *type,
+                                           struct bytes body, size_t left)
+{
+    struct arena *arena = calloc(1, sizeof *arena);
+    ProtobufCAllocator allocator = {
+        .alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
+    ProtobufCMessage *message;
+
+    if (arena == NULL) {
+        return NULL;
+    }
+    arena->left = left;
+    message = protobuf_c_message_unpack(type, &allocator, body.size, body.base);
+    if (message == NULL) {
+        arena_close(arena);
+    }
+    return message;
+}
+
 QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
                       ProtobufCMessage **ret_message)
 {
@@ -100,7 +218,9 @@ QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
         return QH_EMALFORMED;
     }
     allocator.allocator_data = &left;
-    message = protobuf_c_message_unpack(type, &allocator, body.size, body.base);
+    message = body.size < ARENA_BODY_MIN
+                  ? protobuf_c_message_unpack(type, &allocator, body.size, body.base)
+                  : unpack_into_arena(type, body, left);
     if (message == NULL) {
         return QH_EMALFORMED;
     }

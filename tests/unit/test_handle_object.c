@@ -322,7 +322,7 @@ START_TEST(a_page_fits_into_a_frame)
         after = keep(&kept, answer_object((unsigned)object_count() - 1)->ref->id);
     }
     ck_assert_uint_eq(total, 100);
-    ck_assert_uint_eq(pages, 7); /* of 512 KiB: 15 of these in each */
+    ck_assert_uint_eq(pages, 15); /* of 256 KiB: 7 of these in each */
 }
 END_TEST
 
