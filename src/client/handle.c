@@ -295,6 +295,11 @@ void quadhsm_forbid_threads(struct quadhsm *handle)
     handle_unlock(handle);
 }
 
+uint64_t quadhsm_revision(struct quadhsm *handle)
+{
+    return atomic_load(&handle->revision);
+}
+
 void handle_saw_revision(struct quadhsm *handle, uint64_t revision)
 {
     uint64_t known = atomic_load(&handle->revision);

@@ -1,11 +1,12 @@
-/* Objects as answers carry them, and templates as requests do. */
+/* Objects as the answers of changes carry them, and templates as requests do. Those that are found
+ * are in object_pack.h. */
 #ifndef QH_NODE_OBJECT_ANSWER_H
 #define QH_NODE_OBJECT_ANSWER_H
 
 #include "hsm/object.h"
 #include "proto/quadhsm.pb-c.h"
 
-/* Of all objects of one Find, packed; more are left for the next page. */
+/* Of all objects of one answer, packed. */
 #define OBJECT_ANSWER_SIZE_MAX (WIRE_FRAME_SIZE_MAX - 2u * STORE_VALUE_SIZE_MAX)
 
 /* @room backs the template, which borrows the values. Errors: QH_ELIMIT (ATTRIBUTES_MAX). */

@@ -16,7 +16,8 @@ const uint8_t partition[PARTITION_ID_SIZE] = {[0 ... 15] = 0x11};
 static enum qh_err answered;
 static unsigned answer_count;
 enum request_place place;
-unsigned change_count, attempts;
+unsigned change_count, attempts, run_count;
+void (*before_run)(void);
 void (*before_proposal)(void);
 static uint8_t once_number;
 
@@ -152,6 +153,10 @@ void request_run_on(struct request *request, enum request_place where,
                     void (*run)(struct request *request))
 {
     place = where;
+    run_count++;
+    if (before_run != NULL) {
+        before_run();
+    }
     run(request);
 }
 
@@ -336,6 +341,22 @@ void run_copy(enum hsm_role role, struct bytes id, struct bytes session,
     run(handle_copy, err);
 }
 
+/* As the client gets it. */
+static void receive_response(void)
+{
+    size_t size = protobuf_c_message_get_packed_size(&asked.response->base);
+    uint8_t *frame = malloc(size + 1);
+    ProtobufCMessage *received = NULL;
+
+    ck_assert_ptr_nonnull(frame);
+    (void)protobuf_c_message_pack(&asked.response->base, frame);
+    ck_assert_int_eq(wire_unpack(&quadhsm__response__descriptor, span(frame, size), &received),
+                     QH_OK);
+    free(frame);
+    wire_message_free(&asked.response->base);
+    asked.response = (Quadhsm__Response *)received;
+}
+
 void run_find(enum hsm_role role, const struct template *template, struct bytes after,
               uint32_t limit, enum qh_err err)
 {
@@ -349,7 +370,9 @@ void run_find(enum hsm_role role, const struct template *template, struct bytes 
     find.limit = limit;
     message.op_case = QUADHSM__REQUEST__OP_FIND;
     message.find = &find;
+    run_count = 0;
     run(handle_find, err);
+    receive_response();
 }
 
 /* ---- answers ---- */

@@ -22,6 +22,8 @@ extern bool foreign_login; /* its ticket is of another partition */
 /* What it did: where it ran, how often change_run() was called, how often the last one built. */
 extern enum request_place place;
 extern unsigned change_count, attempts;
+extern unsigned run_count;       /* how often the last find was handed to a worker */
+extern void (*before_run)(void); /* called each time, as somebody who comes in between */
 /* Called once between building and proposing, as somebody who is faster. */
 extern void (*before_proposal)(void);
 
