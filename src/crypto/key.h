@@ -71,6 +71,11 @@ QH_RESULT key_import_rsa_public(struct bytes n, struct bytes e, struct key_publi
 QH_RESULT key_import_ec_public(CK_KEY_TYPE type, struct bytes ec_params, struct bytes ec_point,
                                struct key_public *ret_public);
 
+/* Import a private key from PKCS#8 DER that somebody else wrote. Errors: QH_EMALFORMED, QH_EKEYTYPE
+ * (a key of another type), and as above. */
+QH_RESULT key_import_pkcs8(CK_KEY_TYPE type, struct bytes pkcs8, struct secret **ret_private,
+                           struct key_public *ret_public);
+
 /* Private components for C_GetAttributeValue on keys that are not sensitive: d, p, q, dp, dq, qinv
  * of RSA or the value (d) of EC. *ret_block backs the spans. */
 QH_RESULT key_private_parts(CK_KEY_TYPE type, struct bytes material, struct key_rsa_parts *ret_rsa,

@@ -42,7 +42,7 @@ static void find_free(void *state)
     free(find);
 }
 
-/* Key material is opened for those alone whose owner allows it to be read. */
+/* Key material is opened for those alone whose owner and partition allow it to be read. */
 static QH_RESULT add_found(struct find *find, const struct object_scene *scene,
                            const struct view_object *found)
 {
@@ -50,13 +50,14 @@ static QH_RESULT add_found(struct find *find, const struct object_scene *scene,
     struct object *opened = NULL;
     enum qh_err err = QH_OK;
 
-    if (object_flag(shown, CKA_EXTRACTABLE) && !object_flag(shown, CKA_SENSITIVE)) {
+    if (object_shows(shown, scene->partition->export)) {
         err = object_open(scene->partition->key, scene->cluster, scene->partition->id, found->id,
                           found->sealed, true, &opened);
         shown = opened;
     }
     if (err == QH_OK) {
-        err = object_pack_add(&find->pack, shown, found->id, found->mod_revision, FIND_PAGE_SIZE);
+        err = object_pack_add(&find->pack, shown, scene->partition->export, found->id,
+                              found->mod_revision, FIND_PAGE_SIZE);
     }
     object_free(opened);
     return err;

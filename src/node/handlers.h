@@ -10,6 +10,10 @@
 void handle_ping(struct request *request);
 void handle_random(struct request *request);
 void handle_use(struct request *request);
+/* handle_underkey.c */
+void handle_wrap(struct request *request);
+void handle_unwrap(struct request *request);
+void handle_derive(struct request *request);
 /* handle_object.c */
 void handle_find(struct request *request);
 void handle_create(struct request *request);
@@ -26,6 +30,7 @@ void handle_role_passwd(struct request *request);
 void handle_role_unlock(struct request *request);
 /* handle_admin.c */
 void handle_partition_create(struct request *request);
+void handle_partition_policy(struct request *request);
 void handle_partition_delete(struct request *request);
 void handle_partition_list(struct request *request);
 /* handle_client.c */

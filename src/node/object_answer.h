@@ -14,6 +14,10 @@ QH_RESULT object_answer_template(Quadhsm__Attribute **list, size_t count,
                                  struct attribute room[ATTRIBUTES_MAX],
                                  struct attributes *ret_template);
 
+/* Of a template; @otherwise if it is not there, or no boolean. */
+bool object_answer_flag(Quadhsm__Attribute **list, size_t count, CK_ATTRIBUTE_TYPE type,
+                        bool otherwise);
+
 /* An answer in the making. */
 struct object_answer {
     Quadhsm__ObjectList *list; /* of the response */
@@ -24,10 +28,11 @@ struct object_answer {
 QH_RESULT object_answer_begin(struct object_answer *answer, Quadhsm__Response *response,
                               size_t room);
 
-/* All that may be read of @object. @id NULL: a session object, @session. @revision 0: that of the
- * response. Errors: QH_ELIMIT (OBJECT_ANSWER_SIZE_MAX; the answer stays as it is), QH_ENOMEM,
- * QH_ESYSTEM. */
+/* All that may be read of @object, by the partition's policy @export. @id NULL: a session object,
+ * @session. @revision 0: that of the response. Errors: QH_ELIMIT (OBJECT_ANSWER_SIZE_MAX; the
+ * answer stays as it is), QH_ENOMEM, QH_ESYSTEM. */
 QH_RESULT object_answer_add(struct object_answer *answer, const struct object *object,
-                            const uint8_t *id, struct bytes session, uint64_t revision);
+                            enum object_export export, const uint8_t *id, struct bytes session,
+                            uint64_t revision);
 
 #endif

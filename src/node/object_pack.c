@@ -108,10 +108,11 @@ static QH_RESULT grow(struct object_pack *pack, size_t size)
 }
 
 QH_RESULT object_pack_add(struct object_pack *pack, const struct object *object,
-                          const uint8_t id[OBJECT_ID_SIZE], uint64_t revision, size_t size_max)
+                          enum object_export export, const uint8_t id[OBJECT_ID_SIZE],
+                          uint64_t revision, size_t size_max)
 {
     size_t size = TAG_SIZE + 1 + REF_SIZE + TAG_SIZE + number_size(revision);
-    enum qh_err err = object_read(object, count_attribute, &size);
+    enum qh_err err = object_read(object, export, count_attribute, &size);
     size_t total = pack->size + TAG_SIZE + number_size(size) + size;
     uint8_t *at;
 
@@ -133,7 +134,7 @@ QH_RESULT object_pack_add(struct object_pack *pack, const struct object *object,
     at = put_bytes(at, REF_ID, (struct bytes){id, OBJECT_ID_SIZE});
     *at++ = OBJECT_REVISION;
     at = put_number(at, revision);
-    err = object_read(object, put_attribute, &at);
+    err = object_read(object, export, put_attribute, &at);
     if (err == QH_OK) {
         QH_ASSERT(at == pack->base + total);
         pack->size = total;

@@ -13,10 +13,11 @@ struct object_pack {
     size_t size, room;
 };
 
-/* All that may be read of a token object. Errors: QH_ELIMIT (@size_max bytes; what is packed stays
- * as it is), QH_ENOMEM, QH_ESYSTEM. */
+/* All that may be read of a token object, by the partition's policy @export. Errors: QH_ELIMIT
+ * (@size_max bytes; what is packed stays as it is), QH_ENOMEM, QH_ESYSTEM. */
 QH_RESULT object_pack_add(struct object_pack *pack, const struct object *object,
-                          const uint8_t id[OBJECT_ID_SIZE], uint64_t revision, size_t size_max);
+                          enum object_export export, const uint8_t id[OBJECT_ID_SIZE],
+                          uint64_t revision, size_t size_max);
 /* Make them the answer. Errors: QH_ENOMEM. Owns: @response takes what is packed, on success
  * alone. */
 QH_RESULT object_pack_end(struct object_pack *pack, bool more, Quadhsm__Response *response);

@@ -94,7 +94,7 @@ static struct quadhsm_object *show(const struct stored *stored)
         outside->object.session = copy_of(&index, sizeof index);
         outside->object.session_size = sizeof index;
     }
-    QH_ASSERT(object_read(stored->object, add_attribute, outside) == QH_OK);
+    QH_ASSERT(object_read(stored->object, OBJECT_EXPORT_CLEAR, add_attribute, outside) == QH_OK);
     return &outside->object;
 }
 

@@ -257,6 +257,7 @@ START_TEST(a_value_is_shown_of_a_key_that_allows_it)
     struct template template = empty;
     struct kept kept;
 
+    set_export(OBJECT_EXPORT_CLEAR);
     (void)make_token_key(&kept, "open", true);
     ck_assert_uint_eq(answer_value(0, CKA_VALUE).size, 32);
     (void)make_token_key(&kept, "closed", false);
