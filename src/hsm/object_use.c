@@ -29,6 +29,13 @@ static bool mechanism_allowed(const struct object *object, CK_MECHANISM_TYPE typ
     return false;
 }
 
+/* RSA signatures that hold what they sign are made and used with an attribute of their own. */
+static bool is_recovered(const struct object *object, enum object_use use, CK_MECHANISM_TYPE type)
+{
+    return use == OBJECT_SIGN && (type == CKM_RSA_PKCS || type == CKM_RSA_X_509) &&
+           object_flag(object, CKA_SIGN_RECOVER);
+}
+
 QH_RESULT object_may(const struct object *object, enum object_use use,
                      const struct mech_params *mechanism)
 {
@@ -40,7 +47,7 @@ QH_RESULT object_may(const struct object *object, enum object_use use,
     if (!mech_takes(info, object->key_type)) {
         return QH_EKEYTYPE;
     }
-    if (!object_flag(object, uses[use].attribute)) {
+    if (!object_flag(object, uses[use].attribute) && !is_recovered(object, use, mechanism->type)) {
         return QH_EKEYUSE;
     }
     return mechanism_allowed(object, mechanism->type) ? QH_OK : QH_EMECHANISM;

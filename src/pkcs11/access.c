@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pkcs11/login.h"
+#include "pkcs11/profile.h"
 #include "pkcs11/search_cache.h"
 
 /* What the table says of a handle. */
@@ -171,9 +172,16 @@ static CKR_RESULT read_again(struct session *session, CK_OBJECT_HANDLE handle, c
 CKR_RESULT access_object(struct session *session, CK_OBJECT_HANDLE handle, enum ckr_about about,
                          bool fresh, struct objects_value **ret_value)
 {
-    struct known known = look_up(session, handle);
-    bool good = known.value != NULL;
+    struct objects_value *profile = profile_value(handle);
+    struct known known = {.found = false};
+    bool good;
 
+    if (profile != NULL) {
+        *ret_value = profile;
+        return CKR_OK;
+    }
+    known = look_up(session, handle);
+    good = known.value != NULL;
     if (!known.found) {
         return ckr_from_error(QUADHSM_ENOTFOUND, about);
     }

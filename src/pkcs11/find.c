@@ -1,8 +1,8 @@
 /* C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal.
  *
- * Token objects come first, a page at a time, then those of sessions. While a page is on its way
- * the search belongs to the call and not to the session, as operations do. A search sees private
- * objects as long as the login lasts with which it was begun. */
+ * Token objects come first, a page at a time, then those of sessions, then profiles. While a page
+ * is on its way the search belongs to the call and not to the session, as operations do. A search
+ * sees private objects as long as the login lasts with which it was begun. */
 #include "pkcs11/find.h"
 
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 
 #include "pkcs11/access.h"
 #include "pkcs11/login.h"
+#include "pkcs11/profile.h"
 #include "pkcs11/search_cache.h"
 #include "pkcs11/template.h"
 
@@ -29,6 +30,7 @@ struct search {
     uint8_t last[QUADHSM_OBJECT_ID_SIZE]; /* of the page before */
     bool begun;                           /* there was one */
     bool more;                            /* token objects */
+    unsigned next_profile;
 };
 
 void search_free(struct search *search)
@@ -214,7 +216,7 @@ static CKR_RESULT search_new(struct session *session, const struct template *tem
     }
     search->login = login_current(session->slot);
     /* CKA_TOKEN says which of both can match at all. */
-    if (template_flag(template, CKA_TOKEN, true)) {
+    if (template_flag(template, CKA_TOKEN, true) && !profile_is_asked_for(template)) {
         rv = find_token_objects(session, search);
     }
     if (rv == CKR_OK && !template_flag(template, CKA_TOKEN, false)) {
@@ -313,6 +315,19 @@ static CKR_RESULT take_back(struct search *search, const struct out *out)
     return CKR_OK;
 }
 
+static void give_profiles(struct search *search, struct out *out)
+{
+    const struct template template = {search->template.attributes, search->template.count, NULL};
+
+    while (search->next_profile < PROFILE_COUNT && out->count < out->room) {
+        unsigned index = search->next_profile++;
+
+        if (template_matches(&template, profile_object(index))) {
+            template_set_ulong(out->list + out->count++, profile_handle(index));
+        }
+    }
+}
+
 /* Fewer than there is room for are the end, which some applications conclude from that. */
 static CKR_RESULT find_next(struct session *session, struct search *search, struct out *out)
 {
@@ -327,6 +342,7 @@ static CKR_RESULT find_next(struct session *session, struct search *search, stru
         give(&search->page, out);
     }
     give(&search->session, out);
+    give_profiles(search, out);
     return CKR_OK;
 }
 

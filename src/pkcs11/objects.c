@@ -322,7 +322,7 @@ void objects_remove_session(struct objects *objects, uint64_t session)
     }
 }
 
-void objects_remove_private(struct objects *objects, uint64_t slot)
+static void remove_all(struct objects *objects, uint64_t slot, bool private_only)
 {
     struct handle_item *item;
     struct handle_item *next;
@@ -332,9 +332,19 @@ void objects_remove_private(struct objects *objects, uint64_t slot)
             struct objects_entry *entry = (struct objects_entry *)item;
 
             next = item->next;
-            if (entry->slot == slot && entry->is_private) {
+            if (entry->slot == slot && (entry->is_private || !private_only)) {
                 objects_remove(objects, entry);
             }
         }
     }
+}
+
+void objects_remove_private(struct objects *objects, uint64_t slot)
+{
+    remove_all(objects, slot, true);
+}
+
+void objects_remove_token(struct objects *objects, uint64_t slot)
+{
+    remove_all(objects, slot, false);
 }

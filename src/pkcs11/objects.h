@@ -81,6 +81,8 @@ void objects_remove(struct objects *objects, struct objects_entry *entry);
 /* The end of a session; a logout; the end of a slot's last session. */
 void objects_remove_session(struct objects *objects, uint64_t session);
 void objects_remove_private(struct objects *objects, uint64_t slot);
+/* All of a token that was initialized. */
+void objects_remove_token(struct objects *objects, uint64_t slot);
 
 struct objects_value *objects_value_ref(struct objects_value *value);
 void objects_value_unref(struct objects_value *value); /* NULL is allowed */

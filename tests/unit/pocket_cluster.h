@@ -10,6 +10,7 @@
 
 #define POCKET_CO_PIN "co-pin"
 #define POCKET_PO_PIN "po-password"
+#define POCKET_CU_PIN "cu-pin"
 
 /* Calls so far that would have been sent. */
 unsigned pocket_calls(void);
@@ -22,6 +23,8 @@ void pocket_add_partition(const char *name, const uint8_t id[QUADHSM_PARTITION_I
 void pocket_remove_partition(void);
 /* For flags of the token. */
 void pocket_set_tries(unsigned left, unsigned tries);
+/* The first one waits for its first C_InitToken. */
+void pocket_make_claimable(void);
 
 /* As another client would: all token objects of the first partition. */
 void pocket_destroy_all(void);

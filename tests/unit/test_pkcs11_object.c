@@ -3,7 +3,17 @@
 
 #include "tests/unit/pkcs11_fixture.h"
 
-/* How many there are with @list; the first goes to *ret_first. */
+static bool is_profile(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)
+{
+    CK_OBJECT_CLASS object_class = 0;
+    CK_ATTRIBUTE attribute = {CKA_CLASS, &object_class, sizeof object_class};
+
+    return C_GetAttributeValue(handle, object, &attribute, 1) == CKR_OK &&
+           object_class == CKO_PROFILE;
+}
+
+/* How many there are with @list, without the profiles that every token has; the first goes to
+ * *ret_first. */
 static CK_ULONG find(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *list, CK_ULONG count,
                      CK_OBJECT_HANDLE *ret_first)
 {
@@ -19,6 +29,9 @@ static CK_ULONG find(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *list, CK_ULONG coun
         total += part;
     } while (part > 0);
     OK(C_FindObjectsFinal(handle));
+    while (total > 0 && is_profile(handle, found[total - 1])) {
+        total--;
+    }
     if (total > 0 && ret_first != NULL) {
         *ret_first = found[0];
     }
@@ -137,6 +150,46 @@ START_TEST(session_objects_alone_are_found_without_a_node)
 }
 END_TEST
 
+START_TEST(profiles_are_found_without_a_node_and_never_change)
+{
+    CK_OBJECT_CLASS object_class = CKO_PROFILE;
+    CK_PROFILE_ID id = 0;
+    CK_UTF8CHAR name[] = "name";
+    CK_ATTRIBUTE attribute = {CKA_CLASS, &object_class, sizeof object_class};
+    CK_ATTRIBUTE read = {CKA_PROFILE_ID, &id, sizeof id};
+    CK_ATTRIBUTE label = {CKA_LABEL, name, 4};
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    CK_OBJECT_HANDLE found[3], copy = 0;
+    CK_ULONG count = 0;
+    unsigned calls;
+
+    fixture_start();
+    session = open_session(CKF_RW_SESSION);
+    calls = pocket_calls();
+    OK(C_FindObjectsInit(session, &attribute, 1));
+    OK(C_FindObjects(session, found, 3, &count));
+    OK(C_FindObjectsFinal(session));
+    ck_assert_uint_eq(count, 2);
+    OK(C_GetAttributeValue(session, found[0], &read, 1));
+    ck_assert_uint_eq(id, CKP_BASELINE_PROVIDER);
+    OK(C_GetAttributeValue(session, found[1], &read, 1));
+    ck_assert_uint_eq(id, CKP_EXTENDED_PROVIDER);
+    id = CKP_AUTHENTICATION_TOKEN;
+    OK(C_FindObjectsInit(session, &read, 1));
+    OK(C_FindObjects(session, found, 3, &count));
+    OK(C_FindObjectsFinal(session));
+    ck_assert_uint_eq(count, 0);
+    ck_assert_uint_eq(pocket_calls(), calls + 1);
+    GIVES(CKR_ACTION_PROHIBITED, C_SetAttributeValue(session, found[0], &label, 1));
+    GIVES(CKR_ACTION_PROHIBITED, C_CopyObject(session, found[0], NULL, 0, &copy));
+    GIVES(CKR_ACTION_PROHIBITED, C_DestroyObject(session, found[0]));
+    GIVES(CKR_SESSION_READ_ONLY, C_DestroyObject(open_session(0), found[0]));
+    GIVES(CKR_KEY_HANDLE_INVALID, C_VerifyInit(session, &mechanism, found[0]));
+    OK(C_GetObjectSize(session, found[0], &count));
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(a_search_is_begun_once_and_ended_once)
 {
     CK_OBJECT_HANDLE found;
@@ -193,6 +246,15 @@ static CK_OBJECT_HANDLE next_found(void)
     return count == 1 ? found : 0;
 }
 
+/* For data, so that profiles are left out. */
+static void begin_search(void)
+{
+    CK_OBJECT_CLASS object_class = CKO_DATA;
+    CK_ATTRIBUTE attribute = {CKA_CLASS, &object_class, sizeof object_class};
+
+    OK(C_FindObjectsInit(session, &attribute, 1));
+}
+
 static void make_many(unsigned count, CK_OBJECT_HANDLE *ret_handles)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -211,7 +273,7 @@ START_TEST(pages_are_asked_for_as_they_are_wanted)
     local = make_data(CK_FALSE, CK_FALSE, "many");
     pocket_set_page(4);
     asked = pocket_finds();
-    OK(C_FindObjectsInit(session, NULL, 0));
+    begin_search();
     for (unsigned i = 0; i < 4; i++) {
         ck_assert_uint_eq(next_found(), objects[i]);
     }
@@ -242,7 +304,7 @@ START_TEST(a_search_survives_a_time_without_nodes)
     fixture_log_in();
     make_many(10, objects);
     pocket_set_page(4);
-    OK(C_FindObjectsInit(session, NULL, 0));
+    begin_search();
     ck_assert_uint_eq(next_found(), objects[0]);
     pocket_fail(QUADHSM_ECONN, 1);
     GIVES(CKR_DEVICE_ERROR, C_FindObjects(session, found, 20, &count));
@@ -265,7 +327,7 @@ START_TEST(a_search_goes_on_without_private_objects_after_a_logout)
     fixture_log_in();
     make_many(10, objects);
     pocket_set_page(4);
-    OK(C_FindObjectsInit(session, NULL, 0));
+    begin_search();
     ck_assert_uint_eq(next_found(), objects[0]);
     OK(C_Logout(session));
     OK(C_FindObjects(session, found, 20, &count));
@@ -275,7 +337,7 @@ START_TEST(a_search_goes_on_without_private_objects_after_a_logout)
     }
     OK(C_FindObjectsFinal(session));
     /* A login does not show them to a search that was begun without it. */
-    OK(C_FindObjectsInit(session, NULL, 0));
+    begin_search();
     ck_assert_uint_eq(next_found(), objects[0]);
     OK(log_in(session, CKU_USER, POCKET_CO_PIN));
     OK(C_FindObjects(session, found, 20, &count));
@@ -294,7 +356,7 @@ START_TEST(objects_that_go_during_a_search_are_left_out)
     fixture_log_in();
     make_many(10, objects);
     pocket_set_page(4);
-    OK(C_FindObjectsInit(session, NULL, 0));
+    begin_search();
     ck_assert_uint_eq(next_found(), objects[0]);
     OK(C_DestroyObject(session, objects[3])); /* the page's last */
     OK(C_DestroyObject(session, objects[4]));
@@ -699,6 +761,7 @@ int main(void)
     tcase_add_test(tcase, duplicate_labels_are_legal);
     tcase_add_test(tcase, session_objects_alone_are_found_without_a_node);
     tcase_add_test(tcase, a_search_is_begun_once_and_ended_once);
+    tcase_add_test(tcase, profiles_are_found_without_a_node_and_never_change);
     tcase_add_test(tcase, private_objects_are_not_seen_after_a_logout);
     tcase_add_test(tcase, attributes_are_read_from_what_is_known_and_again_when_it_is_old);
     tcase_add_test(tcase, a_changed_attribute_is_read_back_at_once);
