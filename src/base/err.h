@@ -60,7 +60,12 @@
     X(QH_EREADONLY, 52, "the attribute or object cannot be changed")               \
     X(QH_EROOM, 53, "the buffer is too small")                                     \
     X(QH_EUNINITIALIZED, 54, "the node belongs to no cluster yet")                 \
-    X(QH_ECONFIG, 55, "the configuration is invalid")
+    X(QH_ECONFIG, 55, "the configuration is invalid")                              \
+    X(QH_EUNEXTRACTABLE, 56, "the key's CKA_EXTRACTABLE is false")                 \
+    X(QH_ENOTWRAPPABLE, 57, "the key cannot be wrapped by this one")               \
+    X(QH_EWRAPPED, 58, "the wrapped key is invalid")                               \
+    X(QH_EWRAPPEDSIZE, 59, "the wrapped key's size is invalid")                    \
+    X(QH_EPOLICY, 60, "the partition's policy forbids it")
 
 enum qh_err {
 #define QH_ERR_ENUM(name, number, message) name = number,

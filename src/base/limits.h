@@ -48,6 +48,7 @@
 #define PASSWORD_SIZE_MIN 8u
 #define FINGERPRINT_SIZE 32u         /* SHA-256 of a certificate */
 #define USE_DATA_SIZE_MAX 1048576u   /* bytes in one Use */
+#define WRAPPED_SIZE_MAX 16384u      /* bytes of a wrapped key */
 #define RANDOM_SIZE_MAX 65536u       /* bytes in one Random */
 #define WIRE_FRAME_SIZE_MAX 2097152u /* bytes, either way, the length not counted */
 

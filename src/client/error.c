@@ -54,6 +54,11 @@ SAME(EATTRVALUE);
 SAME(EREADONLY);
 SAME(EROOM);
 SAME(ECONFIG);
+SAME(EUNEXTRACTABLE);
+SAME(ENOTWRAPPABLE);
+SAME(EWRAPPED);
+SAME(EWRAPPEDSIZE);
+SAME(EPOLICY);
 
 /* No destructors: a module may be unloaded while its threads live. */
 static _Thread_local char detail[ERROR_DETAIL_ROOM];

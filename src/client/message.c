@@ -66,6 +66,15 @@ Quadhsm__Mechanism message_mechanism(const struct quadhsm_mechanism *mechanism)
     message.iv = message_bytes(mechanism->iv, mechanism->iv_size);
     message.aad = message_bytes(mechanism->aad, mechanism->aad_size);
     message.label = message_bytes(mechanism->label, mechanism->label_size);
+    message.counter_bits = mechanism->counter_bits;
+    message.key_bits = mechanism->key_bits;
+    message.kdf = mechanism->kdf;
+    message.public_data = message_bytes(mechanism->public_data, mechanism->public_data_size);
+    message.shared_data = message_bytes(mechanism->shared_data, mechanism->shared_data_size);
+    message.extract = mechanism->extract;
+    message.expand = mechanism->expand;
+    message.salt = message_bytes(mechanism->hkdf_salt, mechanism->hkdf_salt_size);
+    message.info = message_bytes(mechanism->info, mechanism->info_size);
     return message;
 }
 

@@ -20,6 +20,7 @@ struct message_template {
 QH_RESULT message_template(const struct quadhsm_attribute *attributes, size_t count,
                            struct message_template *ret_template);
 Quadhsm__ObjectRef message_object_ref(const struct quadhsm_object *object);
+/* Without the salt key of HKDF, which is a message of its own. */
 Quadhsm__Mechanism message_mechanism(const struct quadhsm_mechanism *mechanism);
 ProtobufCBinaryData message_bytes(const void *base, size_t size);
 

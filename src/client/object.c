@@ -1,4 +1,6 @@
 /* Objects: finding, making, changing, destroying. */
+#include "client/object.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +37,8 @@ static QH_RESULT take_objects(Quadhsm__Response *response, size_t count,
     return QH_OK;
 }
 
-/* A change that gives @count objects. */
-static int call_for(struct quadhsm_token *token, Quadhsm__Request *request, size_t count,
-                    struct quadhsm_object *ret_objects[])
+int object_call(struct quadhsm_token *token, Quadhsm__Request *request, size_t count,
+                struct quadhsm_object *ret_objects[])
 {
     Quadhsm__Response *response;
     enum qh_err err = token_call(token, request, &response);
@@ -202,7 +203,7 @@ int quadhsm_create(struct quadhsm_token *token, const struct quadhsm_attribute *
     create.n_template_ = template.count;
     request.op_case = QUADHSM__REQUEST__OP_CREATE;
     request.create = &create;
-    return call_for(token, &request, 1, ret_object);
+    return object_call(token, &request, 1, ret_object);
 }
 
 static int generate(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
@@ -221,7 +222,7 @@ static int generate(struct quadhsm_token *token, const struct quadhsm_mechanism 
     message.n_private_template = private_template->count;
     request.op_case = QUADHSM__REQUEST__OP_GENERATE;
     request.generate = &message;
-    return call_for(token, &request, count, ret_objects);
+    return object_call(token, &request, count, ret_objects);
 }
 
 int quadhsm_generate(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
@@ -285,7 +286,7 @@ int quadhsm_set_attributes(struct quadhsm_token *token, const struct quadhsm_obj
     set.n_template_ = template.count;
     request.op_case = QUADHSM__REQUEST__OP_SET_ATTRIBUTES;
     request.set_attributes = &set;
-    return call_for(token, &request, 1, ret_object);
+    return object_call(token, &request, 1, ret_object);
 }
 
 int quadhsm_copy(struct quadhsm_token *token, const struct quadhsm_object *object,
@@ -308,7 +309,7 @@ int quadhsm_copy(struct quadhsm_token *token, const struct quadhsm_object *objec
     copy.n_template_ = template.count;
     request.op_case = QUADHSM__REQUEST__OP_COPY;
     request.copy = &copy;
-    return call_for(token, &request, 1, ret_object);
+    return object_call(token, &request, 1, ret_object);
 }
 
 int quadhsm_destroy(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE])

@@ -76,7 +76,12 @@ enum quadhsm_error {
     QUADHSM_EATTRVALUE = 51,
     QUADHSM_EREADONLY = 52,
     QUADHSM_EROOM = 53, /* the buffer is too small; *ret_size says how much is needed */
-    QUADHSM_ECONFIG = 55
+    QUADHSM_ECONFIG = 55,
+    QUADHSM_EUNEXTRACTABLE = 56,
+    QUADHSM_ENOTWRAPPABLE = 57, /* by its class, or CKA_WRAP_WITH_TRUSTED */
+    QUADHSM_EWRAPPED = 58,
+    QUADHSM_EWRAPPEDSIZE = 59,
+    QUADHSM_EPOLICY = 60 /* quadhsm partition policy */
 };
 
 /* English, without a full stop; static. */
@@ -144,6 +149,7 @@ struct quadhsm_partition {
     char serial[17];
     bool po_ready, co_ready, cu_ready; /* the role has a PIN */
     unsigned po_tries_left, po_tries, co_tries_left, co_tries, cu_tries_left, cu_tries;
+    bool claimable; /* the first quadhsm_init_token() sets the PIN of po */
 };
 /* Those that this client may use, in an order that never changes.
  * Owns: free() of *ret_list. Errors: those of every call (below). */
@@ -189,6 +195,13 @@ QUADHSM_API int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role 
 QUADHSM_API int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role,
                                 const void *old_pin, size_t old_size, const void *new_pin,
                                 size_t new_size);
+
+/* C_InitToken: with the PIN of po, destroy every object of the partition, take the PINs of co and
+ * cu away, and rename the partition if @label (1 to 32 characters) is not NULL. A partition that
+ * was made to be claimed takes the PIN. Once. Errors: EPIN, EPINLOCKED, EPINRANGE, ENOPIN, EEXIST
+ * (the name is taken). */
+QUADHSM_API int quadhsm_init_token(struct quadhsm_token *token, const void *pin, size_t pin_size,
+                                   const char *label);
 
 /* ---- objects ---- */
 
@@ -244,6 +257,19 @@ struct quadhsm_mechanism {
     size_t aad_size;
     const void *label; /* OAEP */
     size_t label_size;
+    uint32_t counter_bits;   /* CTR: 1 to 128; 0: 128 */
+    uint32_t key_bits;       /* RSA_AES_KEY_WRAP: of the AES key, 128, 192 or 256 */
+    uint64_t kdf;            /* ECDH: CKD_NULL or CKD_SHA*_KDF */
+    const void *public_data; /* ECDH: the other side's point, raw or in an OCTET STRING */
+    size_t public_data_size;
+    const void *shared_data; /* ECDH with a KDF */
+    size_t shared_data_size;
+    bool extract, expand; /* HKDF, with @hash */
+    const void *hkdf_salt;
+    size_t hkdf_salt_size;
+    const struct quadhsm_object *hkdf_salt_key; /* instead, or NULL */
+    const void *info;                           /* HKDF */
+    size_t info_size;
 };
 QUADHSM_API int quadhsm_generate(struct quadhsm_token *token,
                                  const struct quadhsm_mechanism *mechanism,
@@ -282,6 +308,28 @@ QUADHSM_API int quadhsm_encrypt(struct quadhsm_token *token, const struct quadhs
 QUADHSM_API int quadhsm_decrypt(struct quadhsm_token *token, const struct quadhsm_object *key,
                                 const struct quadhsm_mechanism *mechanism, const void *data,
                                 size_t data_size, void *out, size_t room, size_t *ret_size);
+
+/* ---- keys under keys ---- */
+
+/* @key leaves, wrapped by @wrapping: a secret key as its bytes, a private key as PKCS#8 DER.
+ * *ret_size as in quadhsm_sign(). Errors: those of use, and EUNEXTRACTABLE, ENOTWRAPPABLE,
+ * EPOLICY, EKEYSIZE. (PKCS#11 v3.0, 5.18.3) */
+QUADHSM_API int quadhsm_wrap(struct quadhsm_token *token, const struct quadhsm_object *wrapping,
+                             const struct quadhsm_mechanism *mechanism,
+                             const struct quadhsm_object *key, void *out, size_t room,
+                             size_t *ret_size);
+/* A wrapped key comes in, with these attributes; once. Errors: those of create, and EWRAPPED,
+ * EWRAPPEDSIZE, EMECHANISM, EPARAMETER, EKEYTYPE, EKEYUSE. (5.18.4) */
+QUADHSM_API int quadhsm_unwrap(struct quadhsm_token *token, const struct quadhsm_object *unwrapping,
+                               const struct quadhsm_mechanism *mechanism, const void *wrapped,
+                               size_t wrapped_size, const struct quadhsm_attribute *attributes,
+                               size_t count, struct quadhsm_object **ret_object);
+/* Errors: those of create, and EMECHANISM, EPARAMETER, EKEYTYPE, EKEYUSE, EKEYSIZE. (5.18.5) */
+QUADHSM_API int quadhsm_derive(struct quadhsm_token *token, const struct quadhsm_object *base,
+                               const struct quadhsm_mechanism *mechanism,
+                               const struct quadhsm_attribute *attributes, size_t count,
+                               struct quadhsm_object **ret_object);
+
 /* 1 to 65,536 bytes. */
 QUADHSM_API int quadhsm_random(struct quadhsm *handle, void *out, size_t size);
 

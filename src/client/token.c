@@ -502,3 +502,37 @@ int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role, const v
     }
     return QUADHSM_OK;
 }
+
+int quadhsm_init_token(struct quadhsm_token *token, const void *pin, size_t pin_size,
+                       const char *label)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__PartitionInit init;
+    Quadhsm__Response *response;
+    char name[PARTITION_NAME_LENGTH_MAX + 1] = "";
+    enum qh_err err;
+
+    error_clear();
+    if (pin_size > PIN_SIZE_MAX) {
+        return QUADHSM_EPINRANGE;
+    }
+    if (label != NULL) {
+        size_t length = strlen(label);
+
+        if (length == 0 || length > PARTITION_NAME_LENGTH_MAX) {
+            return QUADHSM_EINVAL;
+        }
+        memcpy(name, label, length);
+    }
+    quadhsm__partition_init__init(&init);
+    init.pin = message_bytes(pin, pin_size);
+    init.label = name;
+    request.op_case = QUADHSM__REQUEST__OP_PARTITION_INIT;
+    request.partition_init = &init;
+    err = token_call(token, &request, &response);
+    if (err == QH_OK) {
+        wire_message_free(&response->base);
+        quadhsm_logout(token);
+    }
+    return error_public(err);
+}

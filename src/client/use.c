@@ -4,17 +4,11 @@
 
 #include "client/error.h"
 #include "client/message.h"
+#include "client/output.h"
 #include "client/token.h"
 #include "wire/frame.h"
 
-/* Where the result goes. */
-struct output {
-    void *base;
-    size_t room;
-    size_t *ret_size; /* NULL: exactly @room bytes are wanted */
-};
-
-static QH_RESULT take_output(const Quadhsm__Response *response, const struct output *output)
+QH_RESULT output_take(const Quadhsm__Response *response, const struct output *output)
 {
     const ProtobufCBinaryData *data;
 
@@ -69,7 +63,7 @@ static int use(struct quadhsm_token *token, Quadhsm__UseKind kind, const struct 
     err = token_call(token, &request, &response);
     sodium_memzero(&context, sizeof context);
     if (err == QH_OK) {
-        err = output != NULL ? take_output(response, output) : QH_OK;
+        err = output != NULL ? output_take(response, output) : QH_OK;
         wire_message_free(&response->base);
     }
     return error_public(err);
@@ -130,7 +124,7 @@ int quadhsm_random(struct quadhsm *handle, void *out, size_t size)
     request.random = &random;
     err = client_call(handle, &request, &response);
     if (err == QH_OK) {
-        err = take_output(response, &output);
+        err = output_take(response, &output);
         wire_message_free(&response->base);
     }
     return error_public(err);

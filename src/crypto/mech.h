@@ -19,6 +19,12 @@ struct mech_params {
     uint32_t salt_size;
     struct bytes iv, aad, label;
     uint32_t tag_bits;
+    uint32_t counter_bits; /* CTR; 0: 128 */
+    uint32_t key_bits;     /* RSA_AES_KEY_WRAP */
+    CK_EC_KDF_TYPE kdf;    /* ECDH */
+    struct bytes public_data, shared_data;
+    bool extract, expand; /* HKDF */
+    struct bytes salt, info;
 };
 
 /* How long it takes decides where it runs. */
@@ -62,6 +68,28 @@ QH_RESULT mech_encrypt(struct key *key, const struct mech_params *params, struct
                        uint8_t *out, size_t room, size_t *ret_size);
 QH_RESULT mech_decrypt(struct key *key, const struct mech_params *params, struct bytes data,
                        uint8_t *out, size_t room, size_t *ret_size);
+
+/* ---- keys under keys ---- */
+
+/* Wrapping: @plain is a key's material (key.h): a secret key's bytes, or PKCS#8 DER of a private
+ * key. Which mechanism can wrap which, by size and shape, is checked here; who may, is not. Errors:
+ * QH_EKEYSIZE if @plain is too large, too small or no multiple of what the mechanism takes,
+ * QH_EROOM. */
+QH_RESULT mech_wrap(struct key *key, const struct mech_params *params, struct bytes plain,
+                    uint8_t *out, size_t room, size_t *ret_size);
+/* A bound; exact but for RSA_AES_KEY_WRAP. 0 if it cannot wrap. */
+size_t mech_wrapped_size(const struct key *key, const struct mech_params *params,
+                         size_t plain_size);
+/* The bytes, not looked into. Padding of RSA PKCS#1 v1.5 that is wrong takes the same time as right
+ * padding. Errors: QH_EWRAPPED, QH_EWRAPPEDSIZE. Owns: secret_free(*ret_plain). */
+QH_RESULT mech_unwrap(struct key *key, const struct mech_params *params, struct bytes wrapped,
+                      struct secret **ret_plain);
+/* ECDH, HKDF: @size bytes, or with 0 all there are (ECDH without a KDF: the shared secret; HKDF:
+ * one hash). Of ECDH without a KDF and a smaller @size, the leading bytes go (PKCS#11: "taken from
+ * the trailing end"). Errors: QH_EKEYSIZE, QH_EPARAMETER (a point that is not on the curve too).
+ * Owns: secret_free(*ret_value). */
+QH_RESULT mech_derive(struct key *key, const struct mech_params *params, size_t size,
+                      struct secret **ret_value);
 
 /* Digests in parts, for the module. @type CKM_SHA_1, CKM_SHA224 ... CKM_SHA512. */
 #define MECH_DIGEST_SIZE_MAX 64u

@@ -79,12 +79,35 @@ QH_RESULT object_change(const struct object *object, struct attributes changes,
 QH_RESULT object_copy(const struct object *object, struct attributes changes,
                       struct object **ret_object);
 
-enum object_use { OBJECT_SIGN, OBJECT_VERIFY, OBJECT_ENCRYPT, OBJECT_DECRYPT };
+enum object_use {
+    OBJECT_SIGN,
+    OBJECT_VERIFY,
+    OBJECT_ENCRYPT,
+    OBJECT_DECRYPT,
+    OBJECT_WRAP,
+    OBJECT_UNWRAP,
+    OBJECT_DERIVE
+};
 /* May this key do this with this mechanism? CKA_SIGN and the like, ALLOWED_MECHANISMS, types, the
  * mechanism's table, START_DATE/END_DATE are not enforced (as the standard says).
  * Errors: QH_EKEYUSE, QH_EKEYTYPE, QH_EMECHANISM. */
 QH_RESULT object_may(const struct object *object, enum object_use use,
                      const struct mech_params *mechanism);
+
+/* C_WrapKey: may @wrapping take @key out (CKA_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED, CKA_TRUSTED, key
+ * classes)? Whether @wrapping may wrap at all is object_may()'s. Errors: QH_EUNEXTRACTABLE,
+ * QH_ENOTWRAPPABLE. */
+QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *key);
+/* C_UnwrapKey: @material as it came out of the wrapping; CKA_CLASS and CKA_KEY_TYPE are the
+ * template's. Errors: as object_create(), and QH_EWRAPPED if the bytes are no such key. */
+QH_RESULT object_unwrap(struct bytes material, struct attributes template,
+                        struct object **ret_object);
+/* C_DeriveKey: how many bytes the template asks for (CKA_VALUE_LEN, or what the key type says; 0:
+ * all there are), then the key. CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE follow @base.
+ * Errors: as object_generate(). */
+QH_RESULT object_derive_size(struct attributes template, size_t *ret_size);
+QH_RESULT object_derive(const struct object *base, struct bytes value, struct attributes template,
+                        struct object **ret_object);
 
 /* Encoding, into secret memory. Errors: QH_ELIMIT (above STORE_VALUE_SIZE_MAX sealed), QH_ENOMEM,
  * ... */

@@ -5,10 +5,10 @@ static const struct {
     CK_ATTRIBUTE_TYPE attribute;
     CK_FLAGS flag; /* of the mechanism */
 } uses[] = {
-    [OBJECT_SIGN] = {CKA_SIGN, CKF_SIGN},
-    [OBJECT_VERIFY] = {CKA_VERIFY, CKF_VERIFY},
-    [OBJECT_ENCRYPT] = {CKA_ENCRYPT, CKF_ENCRYPT},
-    [OBJECT_DECRYPT] = {CKA_DECRYPT, CKF_DECRYPT},
+    [OBJECT_SIGN] = {CKA_SIGN, CKF_SIGN},          [OBJECT_VERIFY] = {CKA_VERIFY, CKF_VERIFY},
+    [OBJECT_ENCRYPT] = {CKA_ENCRYPT, CKF_ENCRYPT}, [OBJECT_DECRYPT] = {CKA_DECRYPT, CKF_DECRYPT},
+    [OBJECT_WRAP] = {CKA_WRAP, CKF_WRAP},          [OBJECT_UNWRAP] = {CKA_UNWRAP, CKF_UNWRAP},
+    [OBJECT_DERIVE] = {CKA_DERIVE, CKF_DERIVE},
 };
 
 /* Keys for one HMAC serve that one alone; generic secrets serve every one. */

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "hsm/record.h"
 #include "node/handlers.h"
+#include "node/mech_message.h"
 #include "node/node.h"
 #include "node/object_scene.h"
 
@@ -234,24 +235,10 @@ void handle_create(struct request *request)
 
 /* ---- generate ---- */
 
-static struct mech_params mechanism_of(const Quadhsm__Mechanism *mechanism)
-{
-    return (struct mech_params){
-        .type = mechanism->type,
-        .hash = mechanism->hash,
-        .mgf = mechanism->mgf,
-        .salt_size = mechanism->salt_size,
-        .iv = {mechanism->iv.data, mechanism->iv.len},
-        .aad = {mechanism->aad.data, mechanism->aad.len},
-        .label = {mechanism->label.data, mechanism->label.len},
-        .tag_bits = mechanism->tag_bits,
-    };
-}
-
 static void run_generate(struct request *request)
 {
     const Quadhsm__Generate *generate = request->message->generate;
-    struct mech_params mechanism = mechanism_of(generate->mechanism);
+    struct mech_params mechanism = mech_message_params(generate->mechanism);
     struct made *made = new_made(request);
     struct attribute room[ATTRIBUTES_MAX], private_room[ATTRIBUTES_MAX];
     struct attributes template, private_template;

@@ -7,6 +7,7 @@
 #include "hsm/object.h"
 #include "node/handlers.h"
 #include "node/keycache.h"
+#include "node/mech_message.h"
 #include "node/node.h"
 #include "node/workers.h"
 #include "wire/frame.h"
@@ -97,20 +98,6 @@ void handle_random(struct request *request)
 }
 
 /* ---- Use of a key. */
-
-static struct mech_params params_of(const Quadhsm__Mechanism *mechanism)
-{
-    return (struct mech_params){
-        .type = mechanism->type,
-        .hash = mechanism->hash,
-        .mgf = mechanism->mgf,
-        .salt_size = mechanism->salt_size,
-        .iv = {mechanism->iv.data, mechanism->iv.len},
-        .aad = {mechanism->aad.data, mechanism->aad.len},
-        .label = {mechanism->label.data, mechanism->label.len},
-        .tag_bits = mechanism->tag_bits,
-    };
-}
 
 static enum object_use object_use_of(Quadhsm__UseKind kind)
 {
@@ -264,7 +251,7 @@ static QH_RESULT produce(struct request *request, struct key *key, const struct 
 static void run_use(struct request *request)
 {
     const Quadhsm__Use *use = request->message->use;
-    struct mech_params params = params_of(use->mechanism);
+    struct mech_params params = mech_message_params(use->mechanism);
     struct key *key = NULL;
     enum qh_err err;
 

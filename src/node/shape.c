@@ -339,6 +339,11 @@ static QH_RESULT check_operation(const Quadhsm__Request *message, const char **r
         return check_pin(message->node_unlock->passphrase);
     case QUADHSM__REQUEST__OP_JOIN:
         return check_join(message->join, ret_detail);
+    case QUADHSM__REQUEST__OP_WRAP:
+    case QUADHSM__REQUEST__OP_UNWRAP:
+    case QUADHSM__REQUEST__OP_DERIVE:
+    case QUADHSM__REQUEST__OP_PARTITION_INIT:
+    case QUADHSM__REQUEST__OP_PARTITION_POLICY:
     case QUADHSM__REQUEST__OP__NOT_SET:
     case _QUADHSM__REQUEST__OP__CASE_IS_INT_SIZE:
         break;

@@ -41,6 +41,13 @@ void module_pad(CK_UTF8CHAR *to, size_t size, const char *text)
     memcpy(to, text, length);
 }
 
+void module_tell(void *to, const void *from, size_t size, CK_RV rv)
+{
+    if (rv == CKR_OK) {
+        memcpy(to, from, size);
+    }
+}
+
 void module_lock(void)
 {
     QH_ASSERT(pthread_mutex_lock(&module.lock) == 0);

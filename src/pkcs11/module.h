@@ -65,6 +65,8 @@ struct session {
 
 /* What a blanked-out field of PKCS#11 is filled with; cut off if it is too long. */
 void module_pad(CK_UTF8CHAR *to, size_t size, const char *text);
+/* Copy an answer to where the application wants it, which may be misaligned, if @rv is CKR_OK. */
+void module_tell(void *to, const void *from, size_t size, CK_RV rv);
 
 /* ---- calls ---- */
 

@@ -10,8 +10,8 @@
 #   work             a directory of its own, removed at the end
 # With QUADHSM_CONFIG, MODULE and PIN_FILE set beforehand start_cluster uses that cluster instead.
 #
-# Of a pair: kill_node alpha, restart_node alpha, roll_nodes (each is killed once, and one is always
-# up). A test with a trap of its own calls stop_all in it.
+# Of a pair: kill_node alpha, restart_node alpha, freeze_node alpha 1, roll_nodes (each is killed
+# once, and one is always up). A test with a trap of its own calls stop_all in it.
 set -u
 top_srcdir=$(cd "${top_srcdir:-.}" && pwd)
 top_builddir=$(cd "${top_builddir:-.}" && pwd)
@@ -241,6 +241,13 @@ roll_nodes() { # [SECONDS]
     sleep "${1:-1}"
     restart_node alpha
     kill_node beta
+}
+
+# As a machine that hangs: its connections stay, and nothing comes from it.
+freeze_node() { # NAME SECONDS
+    kill -STOP "${node_pid[$1]}"
+    sleep "$2"
+    kill -CONT "${node_pid[$1]}"
 }
 
 start_pair() {

@@ -84,6 +84,14 @@ void pocket_destroy_all(void)
     }
 }
 
+void pocket_empty(void)
+{
+    while (pocket_objects_used > 0) {
+        object_free(pocket_objects[--pocket_objects_used].object);
+        pocket_objects[pocket_objects_used].object = NULL;
+    }
+}
+
 unsigned pocket_object_count(void)
 {
     unsigned count = 0;
@@ -96,7 +104,9 @@ unsigned pocket_object_count(void)
 
 void pocket_end_tickets(void)
 {
+    pthread_mutex_lock(&lock);
     ticket_epoch++;
+    pthread_mutex_unlock(&lock);
 }
 
 bool pocket_context(void)
@@ -258,12 +268,19 @@ int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t p
 
 void quadhsm_logout(struct quadhsm_token *token)
 {
+    pthread_mutex_lock(&lock);
     token->role = QUADHSM_ROLE_NONE;
+    pthread_mutex_unlock(&lock);
 }
 
 enum quadhsm_role quadhsm_token_role(struct quadhsm_token *token)
 {
-    return token->role;
+    enum quadhsm_role role;
+
+    pthread_mutex_lock(&lock);
+    role = token->role;
+    pthread_mutex_unlock(&lock);
+    return role;
 }
 
 int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
