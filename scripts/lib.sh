@@ -15,6 +15,8 @@ packages=(
     openssl xz-utils
     opensc gnutls-bin p11-kit libengine-pkcs11-openssl
     nginx-light apache2-bin stunnel4 haproxy
+    openssh-client openssh-server openjdk-17-jdk-headless
+    knot knot-dnsutils knot-dnssecutils bind9-utils
 )
 
 say() {

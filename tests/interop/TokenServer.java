@@ -18,6 +18,7 @@ import java.security.PublicKey;
 import java.security.SecureRandom;
 import java.security.Security;
 import java.security.Signature;
+import java.security.spec.AlgorithmParameterSpec;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PSSParameterSpec;
 import java.util.Arrays;
@@ -31,6 +32,7 @@ import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.KeyStoreBuilderParameters;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLServerSocket;
 import javax.net.ssl.SSLSocket;
@@ -132,10 +134,16 @@ final class TokenServer {
     }
 
     /* One key in both: the token's ciphertext is the JDK's, byte for byte, and is read back. */
-    private void checkCipher(String name, java.security.spec.AlgorithmParameterSpec spec, byte[] data)
+    private void checkCipher(String name, AlgorithmParameterSpec spec, byte[] data)
         throws GeneralSecurityException {
         SecretKey key = new SecretKeySpec(Arrays.copyOf(DATA, 32), "AES");
         SecretKey there = SecretKeyFactory.getInstance("AES", token).translateKey(key);
+
+        checkCipher(name, spec, data, key, there);
+    }
+
+    private void checkCipher(String name, AlgorithmParameterSpec spec, byte[] data, SecretKey key,
+                             SecretKey there) throws GeneralSecurityException {
         Cipher jdk = Cipher.getInstance(name, "SunJCE");
         Cipher ours = Cipher.getInstance(name, token);
         byte[] encrypted;
@@ -156,6 +164,8 @@ final class TokenServer {
 
         checkCipher("AES/CBC/NoPadding", iv, Arrays.copyOf(DATA, 4096));
         checkCipher("AES/CBC/PKCS5Padding", iv, DATA);
+        checkCipher("AES/CTR/NoPadding", iv, DATA);
+        checkCipher("AES/ECB/PKCS5Padding", null, DATA);
         checkCipher("AES/GCM/NoPadding", new GCMParameterSpec(128, DATA, 0, 12), DATA);
         jdk.init(key);
         ours.init(key);
@@ -163,6 +173,24 @@ final class TokenServer {
         require(Arrays.equals(MessageDigest.getInstance("SHA-256", "SUN").digest(DATA),
                               MessageDigest.getInstance("SHA-256", token).digest(DATA)),
                 "SHA-256");
+    }
+
+    /* A secret key and a pair that stay in the token, until they are deleted. */
+    private void checkStore() throws Exception {
+        SecretKey key = new SecretKeySpec(Arrays.copyOf(DATA, 16), "AES");
+        KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", token);
+        KeyPair pair;
+
+        keys.setEntry("aes", new KeyStore.SecretKeyEntry(key), null);
+        checkCipher("AES/CBC/PKCS5Padding", new IvParameterSpec(DATA, 0, 16), DATA, key,
+                    (SecretKey) keys.getKey("aes", null));
+        keys.deleteEntry("aes");
+        require(!keys.containsAlias("aes"), "deletion");
+        generator.initialize(256);
+        pair = generator.generateKeyPair();
+        require(verify(Security.getProvider("SunEC"), "SHA256withECDSA", null, pair.getPublic(),
+                       sign(token, "SHA256withECDSA", null, pair.getPrivate())),
+                "a pair for this program alone");
     }
 
     private void serveOne(SSLSocket socket) {
@@ -180,7 +208,7 @@ final class TokenServer {
         SSLContext context = SSLContext.getInstance("TLS");
         ExecutorService threads = Executors.newFixedThreadPool(THREADS);
 
-        managers.init(new javax.net.ssl.KeyStoreBuilderParameters(KeyStore.Builder.newInstance(
+        managers.init(new KeyStoreBuilderParameters(KeyStore.Builder.newInstance(
             keys, new KeyStore.PasswordProtection(pin))));
         context.init(managers.getKeyManagers(), null, null);
         try (SSLServerSocket server =
@@ -203,6 +231,7 @@ final class TokenServer {
         server.checkSignatures();
         server.checkDecryption();
         server.checkSecrets();
+        server.checkStore();
         System.out.println("checked");
         server.serve(arguments[2], Integer.parseInt(arguments[3]));
     }

@@ -9,6 +9,9 @@
 . "$(dirname "$0")/steady.sh"
 PATH=$PATH:/usr/sbin:/sbin
 need ssh ssh-keygen ssh-agent ssh-add sshd
+case $(getent passwd "$(id -un)") in
+*/nologin | */false) skip "this user has no shell to log in to" ;;
+esac
 start_pair
 server='' agent=''
 
@@ -64,7 +67,7 @@ write_files() {
     {
         echo "ListenAddress $host"
         echo "Port 2222"
-        echo "HostKey $work/host.pub"
+        echo "HostKey $work/host"
         echo "HostKeyAgent $SSH_AUTH_SOCK"
         echo "AuthorizedKeysFile $work/authorized"
         echo "TrustedUserCAKeys $work/ca.pub"

@@ -16,9 +16,49 @@ user() {
     tool --login --pin "$PIN" "$@"
 }
 
-# Its own test ends with this line; before it stands what failed.
-own_test() {
-    prints '^No errors$' user --test --allow-sw
+# Its own tests. What was skipped is a key that the test at hand cannot be made with.
+own_test() { # OPTION...
+    prints '^No errors$' user --test --allow-sw "$@" && ! grep -Ei 'err(:|or) |failed|wrong' "$work/printed"
+}
+
+# A pair made, changed, used and deleted.
+ec_test() { # CURVE
+    prints '^==> OK$' user --session-rw --test-ec --key-type "EC:$1" --id 70 --label test --allow-sw &&
+        not prints '^ *ID: *70' user --list-objects
+}
+
+# The child initialises the module again; the parent then goes on with its own test.
+fork_test() {
+    own_test --test-fork && grep -q 'forked child' "$work/printed"
+}
+
+# Threads that initialise the module, list its slots and describe its token while the tool's own test
+# runs; none may see anything but CKR_OK, or that another one was quicker to initialise.
+thread_test() {
+    own_test --use-locking --test-threads ILGISLT0GISLT0 --test-threads ILGISLT0GISLT0 \
+        --test-threads INGISLT0GISLT0 &&
+        grep -q 'all threads have ended with CKR_OK' "$work/printed" &&
+        ! grep -E 'returned CKR_|rv:CKR_' "$work/printed" |
+            grep -Ev 'CKR_OK$|C_Initialize.*CKR_CRYPTOKI_ALREADY_INITIALIZED$'
+}
+
+# As a browser has it: a pair for a certificate's request, and the certificate afterwards.
+browser_test() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/moz.pem" -out "$work/moz.crt" \
+        -subj /CN=browser -days 2 &&
+        openssl x509 -in "$work/moz.crt" -outform DER -out "$work/moz.der" &&
+        prints '^==> OK, successful' user --session-rw --moz-cert "$work/moz.der" --id 71 \
+            --key-type rsa:2048
+}
+
+# The tool says the PIN again for each signature of such a key.
+asks_each_time() {
+    user --keypairgen --key-type EC:prime256v1 --id 72 --label always --always-auth --usage-sign &&
+        prints 'always authenticate' user --list-objects --type privkey --id 72 &&
+        user --sign -m ECDSA-SHA256 --id 72 -i "$work/data" -o "$work/signature" &&
+        prints 'Signature is valid' user --verify -m ECDSA-SHA256 --id 72 -i "$work/data" \
+            --signature-file "$work/signature" &&
+        user --delete-object --type privkey --id 72 && user --delete-object --type pubkey --id 72
 }
 
 make_keys() {
@@ -41,17 +81,6 @@ ec_public_key() { # ID
     fi
     tool --list-objects --type pubkey | sed -n "s/^ *EC_POINT: *04$size/$before/p" |
         tr -d '\n' | sed 's/../\\x&/g' | xargs -0 printf '%b' >"$work/$1.der"
-}
-
-public_key() { # ID
-    local point
-
-    point=$(tool --list-objects --type pubkey --id "$1" |
-        sed -n 's/^ *EC_POINT: *04[0-9a-f][0-9a-f]//p')
-    case $1 in
-    02) printf '3059301306072a8648ce3d020106082a8648ce3d030107034200%s' "$point" ;;
-    *) printf '3076301006072a8648ce3d020106052b81040022036200%s' "$point" ;;
-    esac | sed 's/../\\x&/g' | xargs -0 printf '%b' >"$work/$1.der"
 }
 
 public_key() { # ID
@@ -189,7 +218,12 @@ check "the slot is listed" prints 'token label *: interop' tool --list-slots
 check "the mechanisms are listed" prints 'SHA256-RSA-PKCS-PSS.*sign, verify' tool --list-mechanisms
 check "keys of every kind are made" make_keys
 check "the tool's own test finds no error" own_test
-check "a child of a fork can start afresh" user --test-fork
+check "its test of P-256 keys finds no error" ec_test prime256v1
+check "its test of P-384 keys finds no error" ec_test secp384r1
+check "a child of a fork starts afresh, and the parent goes on" fork_test
+check "threads that start and ask at once find no error" thread_test
+check "its test of what browsers do finds no error" browser_test
+check "a key that is to be authenticated each time signs" asks_each_time
 check "RSA PKCS#1 signs" signs SHA256-RSA-PKCS 01 sha256
 check "RSA PKCS#1 with SHA-512 signs" signs SHA512-RSA-PKCS 01 sha512
 check "RSA PSS signs" signs_pss sha256
