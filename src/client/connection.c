@@ -339,7 +339,7 @@ static bool accept_response(struct connection *connection, size_t size)
 {
     ProtobufCMessage *message;
     Quadhsm__Response *response;
-    enum qh_err err = wire_unpack(
+    enum qh_err err = wire_unpack_whole(
         &quadhsm__response__descriptor,
         (struct bytes){.base = connection->in + FRAME_HEADER_SIZE, .size = size}, &message);
 

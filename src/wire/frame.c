@@ -2,34 +2,24 @@
 #include "wire/frame.h"
 
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* protobuf-c tells no size when it frees, so each block knows its own. */
-struct block {
-    size_t size;
-    struct arena *arena; /* NULL: none; the first block of one ends it */
-};
+#include "base/assert.h"
 
-/* A large message is unpacked into few pieces of memory: a list of objects has tens of thousands of
- * blocks, which malloc() finds room for only slowly once others were freed between them. */
-#define ARENA_BODY_MIN 8192u    /* bytes of a body; smaller ones take blocks of their own */
-#define ARENA_CHUNK_SIZE 65536u /* bytes */
-#define ARENA_ALIGNMENT (2u * sizeof(size_t))
-
+/* What a message was unpacked into that is released as a whole. Memory follows. */
 struct chunk {
     struct chunk *next;
-    size_t size; /* with this header */
+    size_t room, used;
+    size_t padding; /* keeps what follows aligned as malloc() would */
 };
 
-struct arena {
-    size_t left; /* what may still be allocated */
-    struct chunk *chunks;
-    uint8_t *next; /* in the first one */
-    size_t room;
-    struct block *first;
-    struct block
-        *spare; /* one that was freed: protobuf-c takes such for each message, and lets go */
+/* protobuf-c tells no size when it frees, so each block knows its own. Its size, too, keeps what
+ * follows aligned. */
+struct block {
+    size_t size;
+    struct chunk *chunks; /* of a message from wire_unpack_whole(): all that it has; else NULL */
 };
 
 /* @data: what may still be allocated, or NULL. */
@@ -48,81 +38,8 @@ static void *block_alloc(void *data, size_t size)
     if (left != NULL) {
         *left -= sizeof *block + size;
     }
-    block->size = size;
-    block->arena = NULL;
+    *block = (struct block){.size = size};
     return block + 1;
-}
-
-static bool arena_add_chunk(struct arena *arena, size_t size)
-{
-    size_t total = sizeof(struct chunk) + (size > ARENA_CHUNK_SIZE ? size : ARENA_CHUNK_SIZE);
-    struct chunk *chunk = malloc(total);
-
-    if (chunk == NULL) {
-        return false;
-    }
-    chunk->next = arena->chunks;
-    chunk->size = total;
-    arena->chunks = chunk;
-    arena->next = (uint8_t *)(chunk + 1);
-    arena->room = total - sizeof *chunk;
-    return true;
-}
-
-static void arena_close(struct arena *arena)
-{
-    struct chunk *chunk = arena->chunks;
-
-    while (chunk != NULL) {
-        struct chunk *next = chunk->next;
-
-        sodium_memzero(chunk, chunk->size);
-        free(chunk);
-        chunk = next;
-    }
-    free(arena);
-}
-
-static void *arena_alloc(void *data, size_t size)
-{
-    struct arena *arena = data;
-    size_t total =
-        (sizeof(struct block) + size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
-    struct block *block = arena->spare;
-
-    if (size > WIRE_FRAME_SIZE_MAX * 2u || sizeof *block + size > arena->left) {
-        return NULL;
-    }
-    arena->left -= sizeof *block + size;
-    if (block != NULL && block->size >= size && block->size <= 2 * size) {
-        arena->spare = NULL;
-        return block + 1;
-    }
-    if (total > arena->room && !arena_add_chunk(arena, total)) {
-        return NULL;
-    }
-    block = (struct block *)(void *)arena->next;
-    arena->next += total;
-    arena->room -= total;
-    block->size = size;
-    block->arena = arena;
-    if (arena->first == NULL) {
-        arena->first = block;
-    }
-    return block + 1;
-}
-
-/* While a message is unpacked: if that fails, protobuf-c frees the message before what it took for
- * itself, so the arena is not ended here. */
-static void arena_free(void *data, void *memory)
-{
-    struct arena *arena = data;
-    struct block *block;
-
-    if (memory != NULL) {
-        block = (struct block *)memory - 1;
-        arena->spare = block != arena->first ? block : arena->spare;
-    }
 }
 
 static void block_free(void *data, void *memory)
@@ -130,17 +47,80 @@ static void block_free(void *data, void *memory)
     struct block *block;
 
     (void)data;
-    if (memory == NULL) {
-        return;
-    }
-    block = (struct block *)memory - 1;
-    if (block->arena == NULL) {
+    if (memory != NULL) {
+        block = (struct block *)memory - 1;
         sodium_memzero(memory, block->size);
         free(block);
-    } else if (block == block->arena->first) {
-        arena_close(block->arena); /* the message itself, which protobuf-c frees last */
     }
 }
+
+/* ---- a message in few blocks ---- */
+
+#define CHUNK_ALIGNMENT 16u
+#define CHUNK_ROOM_MIN 1536u /* beside the body's size: messages, lists, and their alignment */
+
+struct arena {
+    struct chunk *first, *last;
+    size_t left; /* what may still be allocated */
+};
+
+static bool arena_grow(struct arena *arena, size_t needed)
+{
+    size_t room = arena->last != NULL ? 2 * arena->last->room : CHUNK_ROOM_MIN;
+    struct chunk *chunk;
+
+    room = room > needed ? room : needed;
+    chunk = malloc(sizeof *chunk + room);
+    if (chunk == NULL) {
+        return false;
+    }
+    *chunk = (struct chunk){.room = room};
+    if (arena->last != NULL) {
+        arena->last->next = chunk;
+    } else {
+        arena->first = chunk;
+    }
+    arena->last = chunk;
+    return true;
+}
+
+/* Counts as much as it would alone, so that both ways of unpacking take the same messages. */
+static void *arena_alloc(void *data, size_t size)
+{
+    struct arena *arena = data;
+    size_t aligned = (size + CHUNK_ALIGNMENT - 1) & ~(size_t)(CHUNK_ALIGNMENT - 1);
+    void *memory;
+
+    if (size > WIRE_FRAME_SIZE_MAX * 2u || sizeof(struct block) + size > arena->left) {
+        return NULL;
+    }
+    if (arena->last->room - arena->last->used < aligned && !arena_grow(arena, aligned)) {
+        return NULL;
+    }
+    arena->left -= sizeof(struct block) + size;
+    memory = (uint8_t *)(arena->last + 1) + arena->last->used;
+    arena->last->used += aligned;
+    return memory;
+}
+
+static void arena_keep(void *data, void *memory)
+{
+    (void)data;
+    (void)memory;
+}
+
+static void chunks_free(struct chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct chunk *next = chunk->next;
+
+        sodium_memzero(chunk, sizeof *chunk + chunk->used);
+        free(chunk);
+        chunk = next;
+    }
+}
+
+/* ---- frames ---- */
 
 ProtobufCAllocator wire_allocator = {.alloc = block_alloc, .free = block_free};
 
@@ -188,25 +168,6 @@ void wire_free(void *block, size_t size)
     }
 }
 
-static ProtobufCMessage *unpack_into_arena(const ProtobufCMessageDescriptor *type,
-                                           struct bytes body, size_t left)
-{
-    struct arena *arena = calloc(1, sizeof *arena);
-    ProtobufCAllocator allocator = {
-        .alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
-    ProtobufCMessage *message;
-
-    if (arena == NULL) {
-        return NULL;
-    }
-    arena->left = left;
-    message = protobuf_c_message_unpack(type, &allocator, body.size, body.base);
-    if (message == NULL) {
-        arena_close(arena);
-    }
-    return message;
-}
-
 QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
                       ProtobufCMessage **ret_message)
 {
@@ -218,9 +179,7 @@ QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
         return QH_EMALFORMED;
     }
     allocator.allocator_data = &left;
-    message = body.size < ARENA_BODY_MIN
-                  ? protobuf_c_message_unpack(type, &allocator, body.size, body.base)
-                  : unpack_into_arena(type, body, left);
+    message = protobuf_c_message_unpack(type, &allocator, body.size, body.base);
     if (message == NULL) {
         return QH_EMALFORMED;
     }
@@ -228,9 +187,42 @@ QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
     return QH_OK;
 }
 
+QH_RESULT wire_unpack_whole(const ProtobufCMessageDescriptor *type, struct bytes body,
+                            ProtobufCMessage **ret_message)
+{
+    struct arena arena = {.left = WIRE_MEMORY_MIN + WIRE_MEMORY_FACTOR * body.size};
+    ProtobufCAllocator allocator = {arena_alloc, arena_keep, &arena};
+    struct block *block;
+    ProtobufCMessage *message;
+
+    if (body.size > WIRE_FRAME_SIZE_MAX || !arena_grow(&arena, CHUNK_ROOM_MIN + body.size)) {
+        return QH_EMALFORMED;
+    }
+    /* The message is the first that is allocated, and so follows its block. */
+    block = (struct block *)(arena.first + 1);
+    arena.first->used = sizeof *block;
+    message = protobuf_c_message_unpack(type, &allocator, body.size, body.base);
+    if (message == NULL) {
+        chunks_free(arena.first);
+        return QH_EMALFORMED;
+    }
+    QH_ASSERT((struct block *)(void *)message == block + 1);
+    *block = (struct block){.size = type->sizeof_message, .chunks = arena.first};
+    *ret_message = message;
+    return QH_OK;
+}
+
 void wire_message_free(ProtobufCMessage *message)
 {
-    if (message != NULL) {
+    const struct block *block;
+
+    if (message == NULL) {
+        return;
+    }
+    block = (const struct block *)(const void *)message - 1;
+    if (block->chunks != NULL) {
+        chunks_free(block->chunks);
+    } else {
         protobuf_c_message_free_unpacked(message, &wire_allocator);
     }
 }

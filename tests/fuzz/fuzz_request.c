@@ -93,13 +93,28 @@ static void check_operation(const Quadhsm__Request *request)
     }
 }
 
+/* In few blocks of memory, as a node does it, and in many, where AddressSanitizer sees each end. */
+static enum qh_err unpack(struct bytes body, ProtobufCMessage **ret_message)
+{
+    ProtobufCMessage *whole = NULL;
+    enum qh_err err = wire_unpack_whole(&quadhsm__request__descriptor, body, &whole);
+
+    QH_ASSERT(wire_unpack(&quadhsm__request__descriptor, body, ret_message) == err);
+    if (err == QH_OK) {
+        size_t size = protobuf_c_message_get_packed_size(whole);
+
+        QH_ASSERT(protobuf_c_message_get_packed_size(*ret_message) == size);
+    }
+    wire_message_free(whole);
+    return err;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ProtobufCMessage *message = NULL;
     const Quadhsm__Request *request;
     const char *detail = NULL;
-    enum qh_err err =
-        wire_unpack(&quadhsm__request__descriptor, (struct bytes){data, size}, &message);
+    enum qh_err err = unpack((struct bytes){data, size}, &message);
 
     if (err != QH_OK) {
         QH_ASSERT(message == NULL);
