@@ -9,7 +9,8 @@
 #include "crypto/mech_family.h"
 
 #define HKDF_BLOCKS_MAX 255u
-#define STACK_SIZE 8192u /* bytes, of which OpenSSL leaves the coordinates of X25519 on the stack */
+/* bytes; OpenSSL leaves the coordinates of X25519 on the stack */
+#define STACK_SIZE 8192u
 
 /* ---- ECDH ---- */
 
