@@ -327,8 +327,7 @@ static void allow_behind(struct call *call, const struct endpoint *endpoint, uin
     handle_unlock(call->handle);
     request->level = call->level;
     request->min_revision = call->min_revision;
-    if (request->op_case != QUADHSM__REQUEST__OP_USE ||
-        call->level != QUADHSM__LEVEL__LEVEL_SESSION || ahead) {
+    if (!kind_uses_keys(request) || call->level != QUADHSM__LEVEL__LEVEL_SESSION || ahead) {
         return;
     }
     if (told) {
@@ -686,8 +685,7 @@ static QH_RESULT call_run(struct quadhsm *handle, const char *only, Quadhsm__Req
     call.kind = kind_of(request);
     enter(&call);
     call.level = request->level;
-    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION &&
-                                request->op_case != QUADHSM__REQUEST__OP_USE
+    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION && !kind_uses_keys(request)
                             ? atomic_load(&handle->revision)
                             : request->min_revision;
     run(&call);

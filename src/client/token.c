@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "client/error.h"
 #include "client/handle.h"
+#include "client/kind.h"
 #include "client/message.h"
 #include "wire/frame.h"
 
@@ -155,7 +156,7 @@ QH_RESULT token_call(struct quadhsm_token *token, Quadhsm__Request *request,
     client_token_ticket(token, &ticket);
     request->partition = message_bytes(ticket.partition, sizeof ticket.partition);
     request->ticket = message_bytes(ticket.ticket, ticket.ticket_size);
-    if (request->op_case == QUADHSM__REQUEST__OP_USE) {
+    if (kind_uses_keys(request)) {
         handle_lock(token->handle);
         if (token->revision > request->min_revision) {
             request->min_revision = token->revision;
