@@ -9,6 +9,8 @@
 #include "crypto/mech_family.h"
 
 #define HKDF_BLOCKS_MAX 255u
+/* bytes; OpenSSL leaves the coordinates of X25519 on the stack */
+#define STACK_SIZE 8192u
 
 /* ---- ECDH ---- */
 
@@ -107,6 +109,7 @@ static enum qh_err agree(const struct mech_call *call, struct secret *shared)
          sodium_is_zero(secret_view(shared), size) == 1)) {
         err = material_error(QH_EPARAMETER);
     }
+    sodium_stackzero(STACK_SIZE);
     EVP_PKEY_free(peer);
     return err;
 }

@@ -1,13 +1,11 @@
 /* Keys: opening, generating, what is refused, and that nothing of them stays behind. */
 #include "crypto/key.h"
 
-#include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "tests/unit/crypto_fixture.h"
+#include "tests/unit/memory_scan.h"
 
 static const char *const ec_oids[] = {OID_P256, OID_P384, OID_P521, OID_SECP256K1};
 static const unsigned ec_bits[] = {256, 384, 521, 256};
@@ -381,49 +379,6 @@ START_TEST(openssls_pkcs8_is_ours)
 }
 END_TEST
 
-static bool stands_at(const uint8_t *place, const uint8_t needle[24])
-{
-    size_t same = 0;
-
-    while (same < 24 && needle[same] == (uint8_t)(place[same] ^ 0xa5u)) {
-        same++;
-    }
-    return same == 24;
-}
-
-/* How often the 24 bytes at @needle, each turned over, stand in this process's writable memory. */
-static unsigned count_in_memory(const uint8_t needle[24])
-{
-    static uint8_t window[1 << 16];
-    FILE *maps = fopen("/proc/self/maps", "r");
-    int memory = open("/proc/self/mem", O_RDONLY);
-    unsigned count = 0;
-    char line[512];
-
-    ck_assert(maps != NULL && memory >= 0);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        unsigned long long start, end;
-        char flags[8];
-
-        /* What shadows or poisons memory is large, and not ours. */
-        if (sscanf(line, "%llx-%llx %7s", &start, &end, flags) != 3 || flags[1] != 'w' ||
-            end - start > (64u << 20)) {
-            continue;
-        }
-        for (unsigned long long at = start; at < end; at += sizeof window - 24) {
-            ssize_t got = pread(memory, window, sizeof window, (off_t)at);
-
-            for (ssize_t i = 0; i + 24 <= got; i++) {
-                count += stands_at(window + i, needle);
-            }
-            memset(window, 0, sizeof window);
-        }
-    }
-    (void)fclose(maps);
-    (void)close(memory);
-    return count;
-}
-
 static void sign_once(struct key *key, CK_MECHANISM_TYPE type)
 {
     struct mech_params params = {.type = type};
@@ -431,15 +386,6 @@ static void sign_once(struct key *key, CK_MECHANISM_TYPE type)
     size_t size;
 
     assert_ok(mech_sign(key, &params, whole(data, 32), signature, sizeof signature, &size));
-}
-
-/* Numbers stand in memory the other way round too. */
-static void turn_over(struct bytes value, uint8_t ret_forward[24], uint8_t ret_backward[24])
-{
-    for (size_t i = 0; i < 24; i++) {
-        ret_forward[i] = value.base[4 + i] ^ 0xa5;
-        ret_backward[23 - i] = value.base[4 + i] ^ 0xa5;
-    }
 }
 
 START_TEST(nothing_of_a_private_key_stays_in_memory)

@@ -160,6 +160,7 @@ START_TEST(flags_come_in_pairs)
 
         ck_assert_int_eq((flags & CKF_SIGN) != 0, (flags & CKF_VERIFY) != 0);
         ck_assert_int_eq((flags & CKF_ENCRYPT) != 0, (flags & CKF_DECRYPT) != 0);
+        ck_assert_int_eq((flags & CKF_WRAP) != 0, (flags & CKF_UNWRAP) != 0);
         ck_assert_uint_le(table[i].key_min, table[i].key_max);
     }
 }

@@ -6,6 +6,7 @@
 #include <openssl/kdf.h>
 
 #include "tests/unit/crypto_fixture.h"
+#include "tests/unit/memory_scan.h"
 
 struct agreement {
     CK_KEY_TYPE type;
@@ -506,6 +507,65 @@ START_TEST(hkdf_checks_its_parameters)
 }
 END_TEST
 
+/* Nor the shared secret under a KDF. */
+START_TEST(nothing_of_a_derived_key_stays_in_memory)
+{
+    static const CK_EC_KDF_TYPE types[] = {CKD_NULL, CKD_SHA256_KDF, CKD_SHA512_KDF_SP800};
+
+    for (size_t i = 0; i < 3 * AGREEMENTS; i++) {
+        const struct agreement *one = &agreements[i / 3];
+        struct mech_params params = {.type = CKM_ECDH1_DERIVE};
+        uint8_t needles[2][24], backward[2][24];
+        struct secret *shared, *value;
+        struct pair ours, other;
+
+        pair_make_ec(&ours, one->type, one->oid);
+        pair_make_ec(&other, one->type, one->oid);
+        params.public_data = other.public.ec_point;
+        params.kdf = CKD_NULL;
+        assert_ok(mech_derive(ours.private_key, &params, 0, &shared));
+        params.kdf = types[i % 3];
+        assert_ok(mech_derive(ours.private_key, &params, 32, &value));
+        turn_over(view(shared), needles[0], backward[0]);
+        turn_over(view(value), needles[1], backward[1]);
+        secret_free(shared);
+        secret_free(value);
+        pair_close(&ours);
+        pair_close(&other);
+        ck_assert_msg(count_in_memory(needles[0]) + count_in_memory(backward[0]) == 0, "%s",
+                      one->oid);
+        ck_assert_uint_eq(count_in_memory(needles[1]), 0);
+    }
+}
+END_TEST
+
+START_TEST(nothing_of_hkdf_stays_in_memory)
+{
+    struct mech_params params = hkdf_params(&hkdf_cases[0]);
+    uint8_t needles[3][24], backward[24];
+    struct secret *secret, *extracted, *value;
+    struct key *key;
+
+    assert_ok(secret_setup());
+    assert_ok(key_generate_secret(CKK_GENERIC_SECRET, 32, &secret));
+    key = secret_key(CKK_GENERIC_SECRET, view(secret));
+    assert_ok(mech_derive(key, &params, 100, &value));
+    params.expand = false;
+    assert_ok(mech_derive(key, &params, 0, &extracted));
+    turn_over(view(secret), needles[0], backward);
+    turn_over(view(extracted), needles[1], backward);
+    turn_over(view(value), needles[2], backward);
+    ck_assert_uint_gt(count_in_memory(needles[0]), 0);
+    key_free(key);
+    secret_free(secret);
+    secret_free(extracted);
+    secret_free(value);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(count_in_memory(needles[i]), 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mech_derive");
@@ -522,6 +582,8 @@ int main(void)
     tcase_add_test(tests, the_examples_of_rfc_5869_come_out);
     tcase_add_test(tests, hkdf_is_openssls_up_to_its_largest_size);
     tcase_add_test(tests, hkdf_checks_its_parameters);
+    tcase_add_test(tests, nothing_of_a_derived_key_stays_in_memory);
+    tcase_add_test(tests, nothing_of_hkdf_stays_in_memory);
     suite_add_tcase(suite, tests);
     return test_main(suite);
 }

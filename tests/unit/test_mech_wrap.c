@@ -4,6 +4,7 @@
 #include <openssl/rsa.h>
 
 #include "tests/unit/crypto_fixture.h"
+#include "tests/unit/memory_scan.h"
 
 #define KEK_128 "000102030405060708090a0b0c0d0e0f"
 #define KEK_192 "000102030405060708090a0b0c0d0e0f1011121314151617"
@@ -598,6 +599,40 @@ START_TEST(what_cannot_wrap_is_refused_by_name)
 }
 END_TEST
 
+/* Neither the key that was wrapped, nor the temporary one: its bytes are not known, but they would
+ * stand beside. */
+START_TEST(nothing_of_a_wrapped_key_stays_in_memory)
+{
+    static const CK_MECHANISM_TYPE types[] = {CKM_AES_KEY_WRAP,  CKM_AES_KEY_WRAP_KWP, CKM_AES_CBC,
+                                              CKM_AES_CBC_PAD,   CKM_AES_GCM,          CKM_RSA_PKCS,
+                                              CKM_RSA_PKCS_OAEP, CKM_RSA_AES_KEY_WRAP};
+    struct pair pair;
+
+    pair_make_rsa(&pair, 2048);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct key *aes = i < 5 ? secret_key(CKK_AES, hex(KEK_256)) : NULL;
+        struct mech_params params = params_of(types[i]);
+        uint8_t out[FIXTURE_ROOM], forward[24], backward[24];
+        struct secret *plain, *back;
+        size_t size;
+
+        assert_ok(key_generate_secret(CKK_AES, 32, &plain));
+        assert_ok(mech_wrap(aes != NULL ? aes : pair.public_key, &params, view(plain), out,
+                            sizeof out, &size));
+        assert_ok(
+            mech_unwrap(aes != NULL ? aes : pair.private_key, &params, whole(out, size), &back));
+        ck_assert(secret_equal(plain, back));
+        turn_over(view(plain), forward, backward);
+        ck_assert_uint_gt(count_in_memory(forward), 0);
+        secret_free(plain);
+        secret_free(back);
+        key_free(aes);
+        ck_assert_msg(count_in_memory(forward) == 0, "mechanism 0x%lx", types[i]);
+    }
+    pair_close(&pair);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mech_wrap");
@@ -617,6 +652,7 @@ int main(void)
     tcase_add_test(tests, rsa_aes_key_wrap_is_oaep_and_kwp);
     tcase_add_test(tests, rsa_aes_key_wrap_checks_everything);
     tcase_add_test(tests, what_cannot_wrap_is_refused_by_name);
+    tcase_add_test(tests, nothing_of_a_wrapped_key_stays_in_memory);
     suite_add_tcase(suite, tests);
     return test_main(suite);
 }
