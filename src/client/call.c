@@ -355,8 +355,8 @@ static void allow_behind(const struct call *call, const struct attempt *attempt)
 
     request->level = call->level;
     request->min_revision = call->min_revision;
-    if (request->op_case != QUADHSM__REQUEST__OP_USE ||
-        call->level != QUADHSM__LEVEL__LEVEL_SESSION || attempt->ahead) {
+    if (!kind_uses_keys(request) || call->level != QUADHSM__LEVEL__LEVEL_SESSION ||
+        attempt->ahead) {
         return;
     }
     if (attempt->told) {
@@ -721,8 +721,7 @@ static QH_RESULT call_run(struct quadhsm *handle, const char *only, Quadhsm__Req
     call.kind = kind_of(request);
     enter(&call);
     call.level = request->level;
-    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION &&
-                                request->op_case != QUADHSM__REQUEST__OP_USE
+    call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION && !kind_uses_keys(request)
                             ? atomic_load(&handle->revision)
                             : request->min_revision;
     run(&call);

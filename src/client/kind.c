@@ -58,6 +58,12 @@ static bool is_rsa(const Quadhsm__Mechanism *mechanism)
     }
 }
 
+bool kind_uses_keys(const Quadhsm__Request *request)
+{
+    return request->op_case == QUADHSM__REQUEST__OP_USE ||
+           request->op_case == QUADHSM__REQUEST__OP_WRAP;
+}
+
 enum hedge_kind kind_of(const Quadhsm__Request *request)
 {
     switch ((int)request->op_case) {
@@ -66,6 +72,7 @@ enum hedge_kind kind_of(const Quadhsm__Request *request)
     case QUADHSM__REQUEST__OP_LOGIN:
     case QUADHSM__REQUEST__OP_ROLE_INIT:
     case QUADHSM__REQUEST__OP_ROLE_PASSWD:
+    case QUADHSM__REQUEST__OP_PARTITION_INIT:
         return HEDGE_LOGIN;
     case QUADHSM__REQUEST__OP_GENERATE:
         return is_rsa(request->generate->mechanism) ? HEDGE_GENERATE : HEDGE_CHANGE;
@@ -83,7 +90,7 @@ Quadhsm__Level kind_level(const Quadhsm__Request *request, Quadhsm__Level level)
     if (request->level != QUADHSM__LEVEL__LEVEL_LOCAL) {
         return request->level;
     }
-    if (call_is_change(request) || request->op_case == QUADHSM__REQUEST__OP_USE) {
+    if (call_is_change(request) || kind_uses_keys(request)) {
         return QUADHSM__LEVEL__LEVEL_SESSION;
     }
     return level;

@@ -8,6 +8,9 @@
 #include "client/hedge.h"
 #include "proto/quadhsm.pb-c.h"
 
+/* Does it only use keys? A node that is behind may do that with what it has. */
+bool kind_uses_keys(const Quadhsm__Request *request);
+
 enum hedge_kind kind_of(const Quadhsm__Request *request);
 
 /* The level that is asked for: changes and uses of keys see at least what this client saw, other

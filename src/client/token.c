@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "client/error.h"
 #include "client/handle.h"
+#include "client/kind.h"
 #include "client/message.h"
 #include "wire/frame.h"
 
@@ -154,7 +155,7 @@ QH_RESULT token_call(struct quadhsm_token *token, Quadhsm__Request *request,
 
     handle_lock(token->handle);
     ticket = token->ticket;
-    if (request->op_case == QUADHSM__REQUEST__OP_USE && token->revision > request->min_revision) {
+    if (kind_uses_keys(request) && token->revision > request->min_revision) {
         request->min_revision = token->revision;
     }
     handle_unlock(token->handle);

@@ -419,7 +419,7 @@ struct use {
 static int run_into(const struct use *use, struct key *key, uint8_t *out, size_t room,
                     size_t *ret_size)
 {
-    switch (use->kind) {
+    switch ((int)use->kind) {
     case OBJECT_SIGN:
         return (int)mech_sign(key, &use->params, use->data, out, room, ret_size);
     case OBJECT_VERIFY:

@@ -242,6 +242,8 @@ START_TEST(a_value_is_sensitive_only_where_a_key_has_one)
     rsa_private(&rsa);
     add_number(&ec, CKA_CLASS, CKO_PRIVATE_KEY);
     add_number(&secret, CKA_CLASS, CKO_SECRET_KEY);
+    add_bytes(&secret, CKA_SENSITIVE, "\0", 1); /* kept back by the partition's policy */
+    add_bytes(&secret, CKA_EXTRACTABLE, "\1", 1);
     add_number(&public, CKA_CLASS, CKO_PUBLIC_KEY);
     ck_assert_uint_eq(template_read(fixture_object(&rsa), &value, 1), CKR_ATTRIBUTE_TYPE_INVALID);
     ck_assert_uint_eq(template_read(fixture_object(&ec), &value, 1), CKR_ATTRIBUTE_SENSITIVE);
