@@ -68,7 +68,8 @@ MODULE_API CK_RV C_GetInfo(CK_INFO_PTR info)
     filled.cryptokiVersion.major = CRYPTOKI_VERSION_MAJOR;
     filled.cryptokiVersion.minor = CRYPTOKI_VERSION_MINOR;
     module_pad(filled.manufacturerID, sizeof filled.manufacturerID, MODULE_MANUFACTURER);
-    module_pad(filled.libraryDescription, sizeof filled.libraryDescription, "Quadhsm PKCS#11 module");
+    module_pad(filled.libraryDescription, sizeof filled.libraryDescription,
+               "Quadhsm PKCS#11 module");
     filled.libraryVersion = general_version();
     module_tell(info, &filled, sizeof filled, CKR_OK);
     return CKR_OK;

@@ -211,6 +211,23 @@ officer_sets_the_pin() {
         user --list-objects
 }
 
+# The tool lists all keys, in the order they were made.
+derives_as_openssl() {
+    local point peer=$work/peer.pem
+
+    user --keypairgen --key-type EC:prime256v1 --id 40 --label derive --usage-derive &&
+        openssl ecparam -name prime256v1 -genkey -noout -out "$peer" &&
+        openssl pkey -in "$peer" -pubout -outform DER -out "$work/peer.der" &&
+        user --derive -m ECDH1-DERIVE --id 40 -i "$work/peer.der" -o "$work/secret" &&
+        point=$(tool --list-objects --type pubkey |
+            sed -n 's/^ *EC_POINT: *0441//p' | tail -n 1) &&
+        printf '3059301306072a8648ce3d020106082a8648ce3d030107034200%s' "$point" |
+        sed 's/../\\x&/g' | xargs -0 printf '%b' >"$work/derive.der" &&
+        openssl pkeyutl -derive -inkey "$peer" -peerform DER -peerkey "$work/derive.der" \
+            -out "$work/wanted" &&
+        cmp "$work/secret" "$work/wanted"
+}
+
 head -c 5000 /dev/urandom >"$work/data"
 head -c 5000 /dev/urandom >"$work/other"
 
@@ -237,6 +254,7 @@ check "HMAC is made and verified" verifies SHA256-HMAC 06
 check "a signature of other data is refused" refuses_wrong_data
 check "AES encrypts and decrypts in parts" encrypts
 check "RSA OAEP decrypts" decrypts_rsa
+check "a secret is derived as by OpenSSL" derives_as_openssl
 check "files are hashed" hashes
 check "a file of 4 MiB is signed" signs_large
 check "a certificate comes back as it was written" certificate_comes_back
