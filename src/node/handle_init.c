@@ -47,11 +47,17 @@ static QH_RESULT set_name(const struct request *request, const struct store *sto
     return admin_touch_names(view_keyring(view), store, list);
 }
 
-static QH_RESULT set_id(const struct request *request, Qhrec__Partition *message)
+/* In the place of one that was left there. With nothing to destroy there is none. */
+static QH_RESULT set_id(const struct request *request, const struct store *store,
+                        Qhrec__Partition *message)
 {
     const ProtobufCBinaryData *id = &request->message->request_id;
 
     wire_allocator.free(wire_allocator.allocator_data, message->init.data);
+    message->init = (ProtobufCBinaryData){0, NULL};
+    if (!has_objects(store, request->message->partition.data)) {
+        return QH_OK;
+    }
     message->init = wire_bytes((struct bytes){id->data, id->len});
     return message->init.len == id->len ? QH_OK : QH_ENOMEM;
 }
@@ -82,8 +88,8 @@ static QH_RESULT put_init(struct request *request, const struct store *store,
     if (err == QH_OK) {
         err = reset_roles(request, store, record, list);
     }
-    if (err == QH_OK && has_objects(store, request->message->partition.data)) {
-        err = set_id(request, message);
+    if (err == QH_OK) {
+        err = set_id(request, store, message);
     }
     return err == QH_OK ? role_record_write(view_keyring(request->node->view), record, list) : err;
 }
