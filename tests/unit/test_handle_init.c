@@ -236,6 +236,20 @@ START_TEST(a_repeated_request_goes_on_and_then_leaves_what_is_new_alone)
 }
 END_TEST
 
+static void put_one(void)
+{
+    put_objects(1, 0);
+}
+
+START_TEST(an_object_that_is_made_at_the_same_time_goes_too)
+{
+    rig.before_proposal = put_one;
+    ck_assert_int_eq(init("po's pin", ""), QH_OK);
+    ck_assert_uint_eq(objects(), 0);
+    ck_assert_uint_eq(marker_size(), 0);
+}
+END_TEST
+
 /* Somebody changes the partition's record in the middle: its policy, say. */
 static void touch_record(void)
 {
@@ -388,6 +402,7 @@ int main(void)
     tcase_add_test(group, what_was_cut_short_can_be_finished_and_is_not_used_before);
     tcase_add_test(group, what_was_cut_short_at_its_very_end_can_be_finished_by_another_request);
     tcase_add_test(group, a_repeated_request_goes_on_and_then_leaves_what_is_new_alone);
+    tcase_add_test(group, an_object_that_is_made_at_the_same_time_goes_too);
     tcase_add_test(group, a_record_that_changes_in_the_middle_stops_nothing);
     tcase_add_test(group, more_than_can_be_under_way_at_once_goes_too);
     group = add_case(suite, "claims", make_claimable);
