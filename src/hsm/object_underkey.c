@@ -25,6 +25,11 @@ QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *ke
     if (object_flag(key, CKA_WRAP_WITH_TRUSTED) && !object_flag(wrapping, CKA_TRUSTED)) {
         return QH_ENOTWRAPPABLE;
     }
+    /* With the IV of another wrapping, of a key that one knows, GCM gives the difference of both.
+     */
+    if (object_flag(key, CKA_WRAP_WITH_TRUSTED) && mechanism->type == CKM_AES_GCM) {
+        return QH_ENOTWRAPPABLE;
+    }
     return key->object_class == CKO_PRIVATE_KEY && is_for_secrets(mechanism->type)
                ? QH_ENOTWRAPPABLE
                : QH_OK;
