@@ -14,6 +14,7 @@ packages=(
     libjansson-dev libnss3-dev
     openssl xz-utils
     opensc gnutls-bin p11-kit libengine-pkcs11-openssl
+    nginx-light apache2-bin stunnel4 haproxy
 )
 
 say() {
@@ -38,8 +39,8 @@ packages_missing() {
     done
 }
 
-# Run apt-get as root. Nothing else of the project is ever run as root.
-apt_get() {
+# As root: apt-get, and update-rc.d after it. Nothing else of the project ever is.
+as_root() { # COMMAND...
     local -a root=()
 
     if [ "$(id -u)" -ne 0 ]; then
@@ -48,14 +49,46 @@ apt_get() {
             root=(sudo -n)
         fi
     fi
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 \
-        -o DPkg::Lock::Timeout=120 "$@"
+    "${root[@]}" "$@"
+}
+
+# The tests start servers of their own. Installed, a server would be started as the machine's, too:
+# with SYSTEMD_OFFLINE systemctl leaves services alone.
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 apt-get -q \
+        -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 "$@"
+}
+
+# Those that the packages may bring, and that are here.
+services() {
+    local service
+
+    for service in nginx apache2 stunnel4 haproxy ssh knot named; do
+        [ ! -e "/etc/init.d/$service" ] || say "$service"
+    done
+}
+
+# Nor are they to be started with the machine; those that were here before are not touched.
+services_disable() { # THOSE-BEFORE
+    local service
+
+    for service in $(services); do
+        case " ${1//$'\n'/ } " in
+        *" $service "*) ;;
+        *)
+            as_root update-rc.d "$service" disable ||
+                die "the service $service is there for tests and is enabled: as root, run:" \
+                    "update-rc.d $service disable"
+            ;;
+        esac
+    done
 }
 
 # Install what is missing. Without a missing package this is quick, needs no
 # privilege and no network.
 packages_install() {
     local -a missing
+    local before
 
     command -v dpkg-query >/dev/null ||
         die "this is not Debian: install by hand what corresponds to: ${packages[*]}"
@@ -67,8 +100,10 @@ packages_install() {
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
         die "they need root: run as root: apt-get install ${missing[*]}"
     fi
+    before=$(services)
     { apt_get update && apt_get install -y --no-install-recommends "${missing[@]}"; } ||
         die "apt-get failed: as root, run: apt-get update && apt-get install ${missing[*]}"
+    services_disable "$before"
     mapfile -t missing < <(packages_missing)
     [ "${#missing[@]}" -eq 0 ] || die "still missing after apt-get: ${missing[*]}"
 }

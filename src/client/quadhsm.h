@@ -137,8 +137,8 @@ struct quadhsm_endpoint {
 QUADHSM_API int quadhsm_endpoints(struct quadhsm *handle, bool measure,
                                   struct quadhsm_endpoint **ret_list, size_t *ret_count);
 
-/* The highest revision that any node has told this handle of; no network. Every change of the
- * cluster raises it, other clients' too, once a node has answered anything after that. */
+/* The highest revision that a node has told this handle of, with the answer to any call; no
+ * network. Whatever this handle changed is in it. */
 QUADHSM_API uint64_t quadhsm_revision(struct quadhsm *handle);
 
 /* Which node answered this thread's last call, "" for none. */

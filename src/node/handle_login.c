@@ -152,7 +152,7 @@ static enum qh_err build_login(struct request *request, const struct store *stor
     return err;
 }
 
-/* On the slow worker. Who never failed needs no majority to log in. */
+/* On the slow worker, unless the PIN is known. Who never failed needs no majority to log in. */
 static void verify(struct request *request)
 {
     const struct login *login = request->state;
@@ -232,6 +232,7 @@ void handle_login(struct request *request)
     bool context = false, renewed = false;
     const char *detail = NULL;
     enum qh_err err = QH_OK;
+    struct login *login;
 
     if (request->message->ticket.len > 0) {
         err = build_on_login(request, &context, &renewed, &detail);
@@ -243,6 +244,7 @@ void handle_login(struct request *request)
         request_answer(request, err, detail);
         return;
     }
-    ((struct login *)request->state)->context = context;
-    request_run_on(request, REQUEST_SLOW, verify);
+    login = request->state;
+    login->context = context;
+    request_run_on(request, login->known ? REQUEST_WORKER : REQUEST_SLOW, verify);
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "crypto/seal.h"
 #include "node/node.h"
+#include "node/pincache.h"
 #include "wire/frame.h"
 
 #define ID_DATA_SIZE_MAX (ONCE_ID_SIZE + sizeof(struct login_who) + CLIENT_ID_SIZE + PIN_SIZE_MAX)
@@ -172,6 +173,10 @@ static QH_RESULT fill_login(struct request *request, struct login *login, Protob
         *ret_detail = "no PIN was given";
         return QH_EPIN; /* nobody's, so it costs no try */
     }
+    if (err == QH_OK) {
+        login->known =
+            pincache_knows(&login->who, login->verifier, login->pin, clock_monotonic_ms());
+    }
     *ret_detail = err == QH_OK ? NULL : secret_memory;
     return err;
 }
@@ -207,23 +212,26 @@ QH_RESULT login_begin(struct request *request, enum hsm_role role, ProtobufCBina
 /* ---- the check ---- */
 
 /* Again, for it may have waited long, and others may have failed meanwhile. */
-static QH_RESULT take_try(struct request *request, const char **ret_detail)
+static QH_RESULT check_again(struct request *request, uint32_t *ret_tries, const char **ret_detail)
 {
-    struct login *login = request->state;
+    const struct login *login = request->state;
     struct scene scene;
-    uint32_t tries;
     enum qh_err err;
 
     view_enter();
-    err = check_role(request, login->role, &scene, &tries, ret_detail);
+    err = check_role(request, login->role, &scene, ret_tries, ret_detail);
     if (err == QH_OK && scene.role->epoch != login->epoch) {
         *ret_detail = changed_meanwhile;
         err = QH_ECONFLICT;
     }
     view_leave();
-    if (err != QH_OK) {
-        return err;
-    }
+    return err;
+}
+
+static QH_RESULT take_try(struct request *request, uint32_t tries, const char **ret_detail)
+{
+    struct login *login = request->state;
+
     login->pending = login_pending_begin(&login->who, request->message->request_id.data, tries,
                                          clock_monotonic_ms());
     if (login->pending) {
@@ -249,27 +257,48 @@ static void take_time(struct request *request)
     }
 }
 
+/* With a try that was taken. */
+static QH_RESULT check_pin(struct request *request, const char **ret_detail)
+{
+    struct login *login = request->state;
+    enum qh_err err = password_check(login->pin, login->verifier);
+
+    login->right = err == QH_OK;
+    if (err == QH_EPIN) {
+        err = QH_OK;
+    } else if (err == QH_ENOMEM) {
+        *ret_detail = "the node has no memory to check the PIN: ask another one";
+    } else if (err != QH_OK) {
+        *ret_detail = "the role's record is damaged: set a new PIN with quadhsm role init";
+    }
+    if (err != QH_OK || login->right) {
+        login_pending_end(request->message->request_id.data); /* no failure */
+        login->pending = false;
+    } else {
+        take_time(request);
+    }
+    if (login->right) {
+        pincache_learn(&login->who, login->verifier, login->pin, clock_monotonic_ms());
+    }
+    return err;
+}
+
 bool login_verify(struct request *request)
 {
     struct login *login = request->state;
     const char *detail = NULL;
-    enum qh_err err = take_try(request, &detail);
+    uint32_t tries;
+    enum qh_err err = check_again(request, &tries, &detail);
 
+    /* Another process's login may have been before it in the line. */
     if (err == QH_OK) {
-        err = password_check(login->pin, login->verifier);
-        login->right = err == QH_OK;
-        if (err == QH_EPIN) {
-            err = QH_OK;
-        } else if (err == QH_ENOMEM) {
-            detail = "the node has no memory to check the PIN: ask another one";
-        } else if (err != QH_OK) {
-            detail = "the role's record is damaged: set a new PIN with quadhsm role init";
-        }
-        if (err != QH_OK || login->right) {
-            login_pending_end(request->message->request_id.data); /* no failure */
-            login->pending = false;
-        } else {
-            take_time(request);
+        login->right = login->known || pincache_knows(&login->who, login->verifier, login->pin,
+                                                      clock_monotonic_ms());
+    }
+    if (err == QH_OK && !login->right) {
+        err = take_try(request, tries, &detail);
+        if (err == QH_OK) {
+            err = check_pin(request, &detail);
         }
     }
     secret_cleanup(&login->pin);

@@ -1,8 +1,8 @@
 /* The check of a PIN, which costs a try if it is wrong: for Login and RolePasswd.
  *
  *   service thread   login_begin()   who, as what, not locked; the PIN leaves the message
- *   slow worker      login_verify()  takes a try, Argon2id
- *   control thread   login_build()   counts the failure, or takes the client's own back
+ *   slow worker      login_verify()  takes a try, Argon2id; nothing if the PIN is known
+ * (pincache.h) control thread   login_build()   counts the failure, or takes the client's own back
  *
  * A wrong PIN is answered when it is counted, not before. The request id is changed to one that
  * depends on the PIN too: a retry is the same try, another PIN under the same id is not. */
@@ -20,6 +20,7 @@ struct login { /* request->state */
     struct login_who who;
     enum hsm_role role;
     bool context;
+    bool known;   /* the PIN was right a moment ago: what is left to do is quick */
     bool right;   /* what login_verify() found */
     bool pending; /* a try that may not be counted yet */
     uint64_t epoch;

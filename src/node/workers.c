@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "node/keycache.h"
+#include "node/pincache.h"
 #include "node/node.h"
 #include "node/view.h"
 
@@ -210,6 +211,7 @@ static void worker_tidy(const struct node *node)
     view_leave();
     if (locked) {
         keycache_clear(keycache_mine());
+        pincache_clear();
     } else {
         keycache_expire(keycache_mine(), clock_monotonic_ms());
     }

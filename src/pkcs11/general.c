@@ -55,6 +55,7 @@ MODULE_API CK_RV C_Finalize(CK_VOID_PTR reserved)
 
 MODULE_API CK_RV C_GetInfo(CK_INFO_PTR info)
 {
+    CK_INFO filled = {.flags = 0};
     CK_RV rv = module_enter();
 
     if (rv != CKR_OK) {
@@ -64,12 +65,12 @@ MODULE_API CK_RV C_GetInfo(CK_INFO_PTR info)
     if (info == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    memset(info, 0, sizeof *info);
-    info->cryptokiVersion.major = CRYPTOKI_VERSION_MAJOR;
-    info->cryptokiVersion.minor = CRYPTOKI_VERSION_MINOR;
-    module_pad(info->manufacturerID, sizeof info->manufacturerID, MODULE_MANUFACTURER);
-    module_pad(info->libraryDescription, sizeof info->libraryDescription, "Quadhsm PKCS#11 module");
-    info->libraryVersion = general_version();
+    filled.cryptokiVersion.major = CRYPTOKI_VERSION_MAJOR;
+    filled.cryptokiVersion.minor = CRYPTOKI_VERSION_MINOR;
+    module_pad(filled.manufacturerID, sizeof filled.manufacturerID, MODULE_MANUFACTURER);
+    module_pad(filled.libraryDescription, sizeof filled.libraryDescription, "Quadhsm PKCS#11 module");
+    filled.libraryVersion = general_version();
+    module_tell(info, &filled, sizeof filled, CKR_OK);
     return CKR_OK;
 }
 

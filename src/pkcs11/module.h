@@ -65,6 +65,8 @@ struct session {
 
 /* What a blanked-out field of PKCS#11 is filled with; cut off if it is too long. */
 void module_pad(CK_UTF8CHAR *to, size_t size, const char *text);
+/* Copy an answer to where the application wants it, which may be misaligned, if @rv is CKR_OK. */
+void module_tell(void *to, const void *from, size_t size, CK_RV rv);
 
 /* ---- calls ---- */
 
@@ -85,6 +87,7 @@ bool module_wait_stopping(unsigned timeout_ms);
 /* Inside calls. */
 struct quadhsm *module_client(void);
 bool module_is_hardware(void);
+unsigned module_search_cache_ms(void); /* 0: no search is answered from before */
 uint64_t module_now_ms(void);
 
 /* ---- under the lock ---- */

@@ -248,9 +248,6 @@ static CKR_RESULT slot_info(CK_SLOT_ID id, CK_SLOT_INFO *ret_info)
     struct slot *slot;
     CK_RV rv;
 
-    if (ret_info == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
     rv = slot_find(id, &slot);
     if (rv != CKR_OK && rv != CKR_TOKEN_NOT_PRESENT) {
         return rv;
@@ -274,10 +271,12 @@ static CKR_RESULT slot_info(CK_SLOT_ID id, CK_SLOT_INFO *ret_info)
 
 MODULE_API CK_RV C_GetSlotInfo(CK_SLOT_ID id, CK_SLOT_INFO_PTR info)
 {
+    CK_SLOT_INFO filled;
     CK_RV rv = module_enter();
 
     if (rv == CKR_OK) {
-        rv = slot_info(id, info);
+        rv = info == NULL ? CKR_ARGUMENTS_BAD : slot_info(id, &filled);
+        module_tell(info, &filled, sizeof filled, rv);
         module_leave();
     }
     return rv;
@@ -334,9 +333,6 @@ static CKR_RESULT token_info(CK_SLOT_ID id, CK_TOKEN_INFO *ret_info)
     struct slot *slot;
     CK_RV rv = CKR_OK;
 
-    if (ret_info == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
     if (!list_is_fresh()) {
         rv = read_list();
     }
@@ -354,10 +350,12 @@ static CKR_RESULT token_info(CK_SLOT_ID id, CK_TOKEN_INFO *ret_info)
 
 MODULE_API CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO_PTR info)
 {
+    CK_TOKEN_INFO filled;
     CK_RV rv = module_enter();
 
     if (rv == CKR_OK) {
-        rv = token_info(id, info);
+        rv = info == NULL ? CKR_ARGUMENTS_BAD : token_info(id, &filled);
+        module_tell(info, &filled, sizeof filled, rv);
         module_leave();
     }
     return rv;
@@ -412,9 +410,6 @@ static CKR_RESULT mechanism_info(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHA
     struct slot *slot;
     CK_RV rv;
 
-    if (ret_info == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
     rv = slot_find(id, &slot);
     if (rv != CKR_OK) {
         return rv;
@@ -431,10 +426,12 @@ static CKR_RESULT mechanism_info(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHA
 MODULE_API CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type,
                                     CK_MECHANISM_INFO_PTR info)
 {
+    CK_MECHANISM_INFO filled;
     CK_RV rv = module_enter();
 
     if (rv == CKR_OK) {
-        rv = mechanism_info(id, type, info);
+        rv = info == NULL ? CKR_ARGUMENTS_BAD : mechanism_info(id, type, &filled);
+        module_tell(info, &filled, sizeof filled, rv);
         module_leave();
     }
     return rv;

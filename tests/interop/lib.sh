@@ -1,13 +1,17 @@
-# What the tests with other people's PKCS#11 clients share: a cluster of one node, made through the
-# daemon and the command as an operator would, and a count of what passed. Sourced by bash, not run.
+# What the tests with other people's PKCS#11 clients share: a cluster of one node or of a pair, made
+# through the daemon and the command as an operator would, and a count of what passed. Sourced by
+# bash, not run.
 # shellcheck shell=bash
 #
-# After start_cluster:
+# After start_cluster (one node, $daemon) or start_pair (the nodes alpha and beta of one region):
 #   QUADHSM_CONFIG   the configuration of a client that may use partition "interop" (exported)
 #   MODULE           the PKCS#11 module
 #   PIN_FILE, PIN    the user's PIN; SO_PIN that of the partition's officer, "" if it is not known
 #   work             a directory of its own, removed at the end
-# With QUADHSM_CONFIG, MODULE and PIN_FILE set beforehand that cluster is used instead.
+# With QUADHSM_CONFIG, MODULE and PIN_FILE set beforehand start_cluster uses that cluster instead.
+#
+# Of a pair: kill_node alpha, restart_node alpha, freeze_node alpha 1, roll_nodes (each is killed
+# once, and one is always up). A test with a trap of its own calls stop_all in it.
 set -u
 top_srcdir=$(cd "${top_srcdir:-.}" && pwd)
 top_builddir=$(cd "${top_builddir:-.}" && pwd)
@@ -16,8 +20,16 @@ work=$(mktemp -d) || exit 1
 passed=0
 failed=0
 daemon=
+declare -A node_pid=()
+# An address of this process's own, so that tests can run side by side. The nodes have ports 76xx.
+host=127.$(($$ / 65536 % 250 + 2)).$(($$ / 256 % 256)).$(($$ % 254 + 1))
 
 stop_all() {
+    local name
+
+    for name in "${!node_pid[@]}"; do
+        kill_node "$name"
+    done
     if [ -n "$daemon" ]; then
         kill "$daemon" 2>/dev/null
         wait "$daemon" 2>/dev/null
@@ -34,7 +46,7 @@ skip() {
 
 give_up() {
     echo "$*" >&2
-    [ ! -f "$work/node.log" ] || tail -n 20 "$work/node.log" >&2
+    tail -n 20 "$work"/*.log >&2 2>/dev/null
     echo "$passed passed, $((failed + 1)) failed"
     exit 1
 }
@@ -97,7 +109,7 @@ wait_for() { # WHAT COMMAND...
         if "$@" >"$work/output" 2>&1; then
             return 0
         fi
-        kill -0 "$daemon" 2>/dev/null || give_up "the daemon ended"
+        [ -z "$daemon" ] || kill -0 "$daemon" 2>/dev/null || give_up "the daemon ended"
         sleep 0.05
     done
     give_up "$what did not come in $turn turns: $(cat "$work/output")"
@@ -114,10 +126,7 @@ make_secrets() {
     printf '%s' "123456" >"$work/pin/co"
 }
 
-# An address of this process's own, so that tests can run side by side.
 write_config() {
-    local host=127.$(($$ / 65536 % 250 + 2)).$(($$ / 256 % 256)).$(($$ % 254 + 1))
-
     cat >"$work/node.yaml" <<END
 node: alpha
 region: here
@@ -144,24 +153,12 @@ kill_daemon() {
     daemon=
 }
 
-start_cluster() {
+# A partition with its roles, and a client that may use it.
+make_partition() {
     local command=$top_builddir/quadhsm
-    # The programs that load the module are not sanitized.
-    [ "${QH_SANITIZE:-no}" = no ] || skip "a sanitized build"
     local admin=(--config "$work/admin/client.yaml")
     local so=(--password-file "$work/pin/so")
 
-    MODULE=${MODULE:-$top_builddir/.libs/libquadhsm-pkcs11.so}
-    if [ -n "${QUADHSM_CONFIG:-}" ] && [ -n "${PIN_FILE:-}" ]; then
-        # shellcheck disable=SC2034 # for who sources this
-        PIN=$(cat "$PIN_FILE") SO_PIN=
-        return
-    fi
-    make_secrets
-    write_config
-    start_daemon
-    run "$command" node init --control "$work/control.sock" --cluster interop --admin admin \
-        --out "$work/admin" "${so[@]}"
     run "$command" partition create interop "${admin[@]}" "${so[@]}"
     run "$command" role init --partition interop --role po "${admin[@]}" "${so[@]}" \
         --new-pin-file "$work/pin/po"
@@ -172,4 +169,101 @@ start_cluster() {
     PIN_FILE=$work/pin/co
     # shellcheck disable=SC2034 # for who sources this
     PIN=$(cat "$PIN_FILE") SO_PIN=$(cat "$work/pin/po")
+}
+
+start_cluster() {
+    # The programs that load the module are not sanitized.
+    [ "${QH_SANITIZE:-no}" = no ] || skip "a sanitized build"
+
+    MODULE=${MODULE:-$top_builddir/.libs/libquadhsm-pkcs11.so}
+    if [ -n "${QUADHSM_CONFIG:-}" ] && [ -n "${PIN_FILE:-}" ]; then
+        # shellcheck disable=SC2034 # for who sources this
+        PIN=$(cat "$PIN_FILE") SO_PIN=
+        return
+    fi
+    make_secrets
+    write_config
+    start_daemon
+    run "$top_builddir/quadhsm" node init --control "$work/control.sock" --cluster interop \
+        --admin admin --out "$work/admin" --password-file "$work/pin/so"
+    make_partition
+}
+
+# ---- a pair ----
+
+write_node() { # NAME PORT
+    cat >"$work/$1.yaml" <<END
+node: $1
+region: here
+data: $work/$1
+control: $work/$1.sock
+client:
+  listen: $host:$2
+peer:
+  listen: $host:$(($2 + 1))
+unlock:
+  method: file
+  file: $work/$1.key
+END
+}
+
+control_node() { # COMMAND NAME OPTION...
+    local command=$1 name=$2
+
+    shift 2
+    "$top_builddir/quadhsm" node "$command" --control "$work/$name.sock" "$@"
+}
+
+node_is_ready() { # NAME
+    control_node status "$1" --json | grep -q '"state": *"ready"'
+}
+
+start_node() { # NAME
+    "$top_builddir/quadhsmd" --config "$work/$1.yaml" >>"$work/$1.log" 2>&1 &
+    node_pid[$1]=$!
+    wait_for "the control socket of $1" control_node status "$1"
+}
+
+kill_node() { # NAME
+    kill -9 "${node_pid[$1]}" 2>/dev/null
+    wait "${node_pid[$1]}" 2>/dev/null
+    unset "node_pid[$1]"
+}
+
+restart_node() { # NAME
+    start_node "$1"
+    wait_for "readiness of $1" node_is_ready "$1"
+}
+
+# Whichever node serves a client is killed once: the first, for SECONDS; then the second, for good.
+roll_nodes() { # [SECONDS]
+    kill_node alpha
+    sleep "${1:-1}"
+    restart_node alpha
+    kill_node beta
+}
+
+# As a machine that hangs: its connections stay, and nothing comes from it.
+freeze_node() { # NAME SECONDS
+    kill -STOP "${node_pid[$1]}"
+    sleep "$2"
+    kill -CONT "${node_pid[$1]}"
+}
+
+start_pair() {
+    [ "${QH_SANITIZE:-no}" = no ] || skip "a sanitized build"
+    MODULE=${MODULE:-$top_builddir/.libs/libquadhsm-pkcs11.so}
+    make_secrets
+    write_node alpha 7600
+    write_node beta 7610
+    start_node alpha
+    run control_node init alpha --cluster interop --admin admin --out "$work/admin" \
+        --password-file "$work/pin/so"
+    start_node beta
+    run "$top_builddir/quadhsm" cluster token --config "$work/admin/client.yaml" \
+        --password-file "$work/pin/so"
+    mv "$work/output" "$work/token"
+    run control_node join beta --token-file "$work/token"
+    wait_for "readiness of beta" node_is_ready beta
+    make_partition
 }

@@ -57,7 +57,8 @@ bool control_post(struct control *control, struct request *request)
 bool workers_post(struct workers *workers, struct request *request, bool slow)
 {
     (void)workers;
-    ck_assert(slow);
+    rig.slow += slow;
+    rig.quick += !slow;
     request->run(request);
     return true;
 }

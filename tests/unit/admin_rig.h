@@ -23,6 +23,7 @@ struct admin_rig {
     void (*before_proposal)(void); /* called once, as somebody who is faster */
     Quadhsm__Response *answer;     /* of the request that was answered last, a copy */
     unsigned answered;             /* how many */
+    unsigned slow, quick;          /* requests that were given to the workers */
 };
 extern struct admin_rig rig;
 

@@ -36,6 +36,7 @@ uint64_t pocket_mechanism;
 size_t pocket_size;
 static uint64_t ticket_epoch;
 static uint64_t token_epoch;
+static uint64_t revision_seen;
 
 /* ---- for the test ---- */
 
@@ -82,6 +83,15 @@ void pocket_destroy_all(void)
             pocket_objects[i].object = NULL;
         }
     }
+    pocket_count_revision();
+}
+
+void pocket_empty(void)
+{
+    while (pocket_objects_used > 0) {
+        object_free(pocket_objects[--pocket_objects_used].object);
+        pocket_objects[pocket_objects_used].object = NULL;
+    }
 }
 
 unsigned pocket_object_count(void)
@@ -96,7 +106,9 @@ unsigned pocket_object_count(void)
 
 void pocket_end_tickets(void)
 {
+    pthread_mutex_lock(&lock);
     ticket_epoch++;
+    pthread_mutex_unlock(&lock);
 }
 
 bool pocket_context(void)
@@ -142,6 +154,9 @@ int pocket_enter(void)
 
 int pocket_leave(int error)
 {
+    if (error == QUADHSM_OK) {
+        revision_seen = pocket_revision();
+    }
     pthread_mutex_unlock(&lock);
     return error;
 }
@@ -177,6 +192,17 @@ void quadhsm_close(struct quadhsm *handle)
 {
     handles_open--;
     free(handle);
+}
+
+uint64_t quadhsm_revision(struct quadhsm *handle)
+{
+    uint64_t seen;
+
+    (void)handle;
+    pthread_mutex_lock(&lock);
+    seen = revision_seen;
+    pthread_mutex_unlock(&lock);
+    return seen;
 }
 
 void quadhsm_forbid_threads(struct quadhsm *handle)
@@ -258,12 +284,19 @@ int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t p
 
 void quadhsm_logout(struct quadhsm_token *token)
 {
+    pthread_mutex_lock(&lock);
     token->role = QUADHSM_ROLE_NONE;
+    pthread_mutex_unlock(&lock);
 }
 
 enum quadhsm_role quadhsm_token_role(struct quadhsm_token *token)
 {
-    return token->role;
+    enum quadhsm_role role;
+
+    pthread_mutex_lock(&lock);
+    role = token->role;
+    pthread_mutex_unlock(&lock);
+    return role;
 }
 
 int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,

@@ -26,6 +26,12 @@ void pocket_set_tries(unsigned left, unsigned tries);
 /* As another client would: all token objects of the first partition. */
 void pocket_destroy_all(void);
 unsigned pocket_object_count(void);
+/* Of every kind, as in a new process. Nobody uses them any more. */
+void pocket_empty(void);
+/* A page of a search has at most so many objects, 1,000 if nothing is said. */
+void pocket_set_page(size_t objects);
+/* Pages that were asked for. */
+unsigned pocket_finds(void);
 /* Somebody changed the PIN of @role's login: it ends. */
 void pocket_end_tickets(void);
 /* Has somebody been logged in by quadhsm_login_context()? Then no more. */

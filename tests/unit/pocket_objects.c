@@ -7,6 +7,8 @@
 #include "tests/unit/pocket_private.h"
 
 static uint64_t revision;
+static size_t page_size = 1000;
+static unsigned finds;
 
 /* ---- pocket_objects ---- */
 
@@ -145,33 +147,91 @@ static struct attributes inside_of(const struct quadhsm_attribute *attributes, s
     return inside->template;
 }
 
-int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
-                 size_t count, size_t limit, struct quadhsm_object ***ret_list, size_t *ret_count)
+void pocket_set_page(size_t objects)
+{
+    page_size = objects;
+}
+
+unsigned pocket_finds(void)
+{
+    return finds;
+}
+
+uint64_t pocket_revision(void)
+{
+    return revision;
+}
+
+void pocket_count_revision(void)
+{
+    revision++;
+}
+
+static bool is_shown(const struct quadhsm_token *token, const struct stored *stored,
+                     struct attributes template)
+{
+    const struct object *object = stored->object;
+
+    return object != NULL && object->token && (!object->is_private || pocket_is_user(token)) &&
+           memcmp(stored->partition, token->partition, sizeof token->partition) == 0 &&
+           object_matches(object, template);
+}
+
+/* Behind the object with that id, which may be gone. */
+static size_t place_after(const uint8_t *id)
+{
+    size_t place = 0;
+
+    while (place < pocket_objects_used &&
+           memcmp(pocket_objects[place].id, id, QUADHSM_OBJECT_ID_SIZE) != 0) {
+        place++;
+    }
+    return place < pocket_objects_used ? place + 1 : 0;
+}
+
+int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                      size_t count, const uint8_t *after, size_t limit,
+                      struct quadhsm_object ***ret_list, size_t *ret_count, bool *ret_more)
 {
     struct quadhsm_object **list;
     struct inside inside;
     struct attributes template = inside_of(attributes, count, &inside);
     size_t found = 0;
+    bool more = false;
     int error = pocket_enter_token(token);
 
-    (void)limit;
+    finds++;
     if (error != QUADHSM_OK) {
         return pocket_leave(error);
     }
-    list = calloc(pocket_objects_used + 1, sizeof *list);
+    limit = limit > 0 && limit < page_size ? limit : page_size;
+    list = calloc(limit + 1, sizeof *list);
     QH_ASSERT(list != NULL);
-    for (size_t i = 0; i < pocket_objects_used; i++) {
-        const struct object *object = pocket_objects[i].object;
-
-        if (object != NULL && object->token && (!object->is_private || pocket_is_user(token)) &&
-            memcmp(pocket_objects[i].partition, token->partition, sizeof token->partition) == 0 &&
-            object_matches(object, template)) {
-            list[found++] = show(&pocket_objects[i]);
+    for (size_t i = after != NULL ? place_after(after) : 0; i < pocket_objects_used && !more; i++) {
+        if (is_shown(token, &pocket_objects[i], template)) {
+            more = found == limit;
+            if (!more) {
+                list[found++] = show(&pocket_objects[i]);
+            }
         }
     }
     *ret_list = list;
     *ret_count = found;
+    *ret_more = more;
     return pocket_leave(QUADHSM_OK);
+}
+
+int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                 size_t count, size_t limit, struct quadhsm_object ***ret_list, size_t *ret_count)
+{
+    size_t usual = page_size;
+    bool more;
+    int error;
+
+    page_size = POCKET_OBJECTS;
+    error = quadhsm_find_page(token, attributes, count, NULL, limit, ret_list, ret_count, &more);
+    page_size = usual;
+    return error;
 }
 
 int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE],
@@ -332,6 +392,7 @@ int quadhsm_destroy(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT
     if (error == QUADHSM_OK) {
         object_free(stored->object);
         stored->object = NULL;
+        revision++;
     }
     return pocket_leave(error);
 }

@@ -27,6 +27,10 @@ extern size_t pocket_objects_used;
 extern uint64_t pocket_mechanism;
 extern size_t pocket_size;
 
+/* Of the cluster; calls tell it. */
+uint64_t pocket_revision(void);
+void pocket_count_revision(void);
+
 /* A call: it may be made to fail. Takes the lock, however it goes. */
 int pocket_enter(void);
 int pocket_enter_token(const struct quadhsm_token *token);

@@ -42,6 +42,46 @@ START_TEST(the_right_pin_gives_a_ticket_and_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_pin_that_was_right_a_moment_ago_keeps_nobody_waiting)
+{
+    unsigned slow = rig.slow;
+    struct ticket ticket;
+
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_OK);
+    ck_assert_uint_eq(rig.slow, slow + 1);
+    for (unsigned i = 1; i <= 5; i++) {
+        ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_OK);
+        ck_assert_int_eq(open_ticket(&ticket), QH_OK);
+        ck_assert_uint_eq(rig.quick, i);
+    }
+    ck_assert_uint_eq(rig.slow, slow + 1);
+}
+END_TEST
+
+START_TEST(wrong_pins_are_checked_and_counted_beside_one_that_is_known)
+{
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_OK);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pim"), QH_EPIN);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_OK); /* takes it back */
+    ck_assert_uint_eq(logins(HSM_ROLE_CO)->failed, 0);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "1111"), QH_EPIN);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "2222"), QH_EPIN);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "3333"), QH_EPINLOCKED);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_EPINLOCKED);
+    ck_assert_uint_eq(rig.quick, 1);
+}
+END_TEST
+
+START_TEST(a_known_pin_is_wrong_once_it_was_changed)
+{
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_OK);
+    rig_init_role(HSM_ROLE_CO, "other-pin");
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "co-pin"), QH_EPIN);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "other-pin"), QH_OK);
+    ck_assert_uint_eq(rig.quick, 0);
+}
+END_TEST
+
 START_TEST(the_right_pin_needs_no_majority)
 {
     rig.no_majority = true;
@@ -496,6 +536,9 @@ int main(void)
     tcase_set_timeout(tcase, TIMEOUT_S);
     tcase_add_checked_fixture(tcase, setup, rig_teardown);
     tcase_add_test(tcase, the_right_pin_gives_a_ticket_and_changes_nothing);
+    tcase_add_test(tcase, a_pin_that_was_right_a_moment_ago_keeps_nobody_waiting);
+    tcase_add_test(tcase, wrong_pins_are_checked_and_counted_beside_one_that_is_known);
+    tcase_add_test(tcase, a_known_pin_is_wrong_once_it_was_changed);
     tcase_add_test(tcase, the_right_pin_needs_no_majority);
     tcase_add_test(tcase, a_wrong_pin_is_counted_before_it_is_answered);
     tcase_add_test(tcase, a_wrong_pin_is_counted_though_the_client_gives_no_time_for_it);

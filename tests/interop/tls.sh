@@ -1,0 +1,117 @@
+# What the tests of TLS servers share: RSA-2048 and P-256 keys in a pair of nodes, certificates for
+# them, OpenSSL's configuration, and storms of handshakes. Sourced by bash after lib.sh, not run.
+# shellcheck shell=bash
+#
+# After start_tls:
+#   $work/openssl.cnf   for the server: OPENSSL_CONF
+#   $work/rsa.crt, $work/p256.crt, $work/both.crt
+#   key_rsa, key_p256   their keys' URIs, which name the file of the PIN
+#   server_user         who runs the workers: "" is who runs the test
+# The PIN stands in that file alone.
+storm=
+
+server_key() { # LABEL
+    printf 'pkcs11:token=interop;object=%s;type=private;pin-source=file:%s' "$1" "$PIN_FILE"
+}
+
+make_key() { # LABEL TYPE
+    run "$top_builddir/quadhsm" key generate --partition interop --pin-file "$PIN_FILE" \
+        --label "$1" --type "$2"
+    OPENSSL_CONF=$work/openssl.cnf run openssl req -new -x509 -subj "/CN=$1" -days 2 \
+        -engine pkcs11 -keyform engine -key "$(server_key "$1")" -out "$work/$1.crt"
+}
+
+start_tls() {
+    need openssl
+    start_pair
+    cat >"$work/openssl.cnf" <<END
+openssl_conf = init
+[init]
+engines = engines
+[engines]
+pkcs11 = pkcs11
+[pkcs11]
+engine_id = pkcs11
+MODULE_PATH = $MODULE
+init = 1
+[req]
+distinguished_name = name
+[name]
+END
+    make_key rsa rsa:2048
+    make_key p256 ec:P-256
+    cat "$work/rsa.crt" "$work/p256.crt" >"$work/both.crt"
+    prepare_workers
+    # shellcheck disable=SC2034 # for who sources this
+    key_rsa=$(server_key rsa) key_p256=$(server_key p256)
+}
+
+# As root, servers have their workers run as www-data, as Debian's do. These log in for themselves, so
+# the client's files must be theirs to read; the PIN stays root's.
+prepare_workers() {
+    server_user=
+    if [ "$(id -u)" -eq 0 ]; then
+        server_user=www-data
+        run chown -R "$server_user:" "$work/app"
+        run chmod 711 "$work"
+    fi
+}
+
+# Which keys and versions a server has at one port.
+targets_at() { # PORT KIND...
+    local port=$1 kind
+
+    shift
+    for kind in "$@"; do
+        printf '%s:%s/%s\n' "$host" "$port" "$kind"
+    done
+}
+
+shake_hands() { # COUNT TARGET...
+    local count=$1
+
+    shift
+    "$top_builddir/tests/interop/qh-handshakes" --ca "$work/both.crt" --count "$count" "$@"
+}
+
+# Wait until the server answers, or until it has ended.
+serves_soon() { # PROCESS TARGET...
+    local process=$1
+
+    shift
+    for _ in $(seq 200); do
+        if shake_hands 1 "$1" >"$work/first" 2>&1; then
+            return 0
+        fi
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.05
+    done
+    cat "$work/first"
+    return 1
+}
+
+begin_storm() { # TARGET...
+    "$top_builddir/tests/interop/qh-handshakes" --ca "$work/both.crt" --threads 8 "$@" \
+        >"$work/storm.out" 2>&1 &
+    storm=$!
+}
+
+# Everything went well, and while it lasted each target was used.
+end_storm() {
+    local result
+
+    kill "$storm"
+    wait "$storm"
+    result=$?
+    storm=
+    cat "$work/storm.out"
+    return "$result"
+}
+
+stop_storm() {
+    if [ -n "$storm" ]; then
+        kill -9 "$storm" 2>/dev/null
+        wait "$storm" 2>/dev/null
+    fi
+    storm=
+}
