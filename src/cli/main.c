@@ -25,7 +25,7 @@ static void print_group(size_t group, FILE *file)
 {
     (void)fprintf(file, "\n%s: %s\n", groups[group].group, groups[group].text);
     for (const struct command *at = groups[group].commands; at->run != NULL; at++) {
-        (void)fprintf(file, "  quadhsm %-9s %-8s %s\n", at->group, at->name, at->summary);
+        (void)fprintf(file, "  quadhsm %-9s %-12s %s\n", at->group, at->name, at->summary);
     }
 }
 
