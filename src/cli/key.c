@@ -3,9 +3,12 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/keyexport.h"
 #include "cli/keyfind.h"
+#include "cli/keyimport.h"
 #include "cli/keyinfo.h"
 #include "cli/keyplan.h"
+#include "cli/keywrapped.h"
 #include "cli/progress.h"
 
 /* Open --partition and log in as --role. */
@@ -388,5 +391,23 @@ const struct command key_commands[] = {
      "Nothing brings it back. Asks first, unless --yes is given.",
      "quadhsm key destroy signing --partition payments", destroy_options, common_options,
      run_destroy},
+    {"key", "import", "FILE", 0, 1, "Bring a key and its certificates from a file.",
+     "FILE is PEM or DER: PKCS#8, encrypted or not, a traditional RSA or EC key, a certificate, a\n"
+     "public key; or PKCS#12; or with --secret raw bytes. The key is wrapped on this machine, for\n"
+     "a key that the cluster makes for this, and unwrapped there. What the partition has already\n"
+     "is not made again. With --wrapped instead of FILE the key was wrapped elsewhere, for a key\n"
+     "of `quadhsm key wrapping-key`. The passphrase is asked for first, then the PIN of co.",
+     "quadhsm key import server.pem --partition payments --label server", keyimport_options,
+     cli_co_options, keyimport_run},
+    {"key", "export", "", 0, 0, "Let a key leave, wrapped by another.",
+     "Where its CKA_EXTRACTABLE and the partition's policy allow it. An RSA wrapping key gives\n"
+     "CKM_RSA_AES_KEY_WRAP, an AES key CKM_AES_KEY_WRAP_KWP (RFC 5649).",
+     "quadhsm key export --wrapped --partition payments --label server --wrapping-key \\\n"
+     "      backup.pem --out server.wrapped",
+     keyexport_options, cli_co_options, keyexport_run},
+    {"key", "wrapping-key", "", 0, 0, "Make or find a key that others wrap keys for.",
+     "The private half stays in the cluster and does nothing but unwrap.",
+     "quadhsm key wrapping-key --partition payments --out wrap.pem", keywrapped_options,
+     cli_co_options, keywrapped_run},
     {.run = NULL},
 };
