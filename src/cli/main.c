@@ -18,6 +18,7 @@ static const struct {
     {"role", "the PINs of a partition's roles", role_commands},
     {"client", "who may use the cluster", client_commands},
     {"key", "the keys of a partition", key_commands},
+    {"migrate", "keys of other tokens, copied into a partition", migrate_commands},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
