@@ -69,6 +69,9 @@ static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_ROLE_UNLOCK] = {handle_role_unlock, FROM_CLIENT, PARTITION_MUST,
                                           ROLE(SO) | ROLE(PO), .waits = true, .change = true},
 
+    [QUADHSM__REQUEST__OP_PARTITION_INIT] = {handle_partition_init, FROM_CLIENT, PARTITION_MUST,
+                                             .waits = true, .change = true},
+
     [QUADHSM__REQUEST__OP_PARTITION_CREATE] = {handle_partition_create, FROM_CLIENT,
                                                PARTITION_IGNORED, ROLE(SO), .admin = true,
                                                .waits = true, .change = true},

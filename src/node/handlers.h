@@ -24,6 +24,8 @@ void handle_copy(struct request *request);
 /* handle_login.c */
 void handle_slots(struct request *request);
 void handle_login(struct request *request);
+/* handle_init.c */
+void handle_partition_init(struct request *request);
 /* handle_role.c */
 void handle_role_init(struct request *request);
 void handle_role_passwd(struct request *request);

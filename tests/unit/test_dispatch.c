@@ -35,6 +35,7 @@ static const struct {
     {QUADHSM__REQUEST__OP_ROLE_INIT, &quadhsm__role_init__descriptor},
     {QUADHSM__REQUEST__OP_ROLE_PASSWD, &quadhsm__role_passwd__descriptor},
     {QUADHSM__REQUEST__OP_ROLE_UNLOCK, &quadhsm__role_unlock__descriptor},
+    {QUADHSM__REQUEST__OP_PARTITION_INIT, &quadhsm__partition_init__descriptor},
     {QUADHSM__REQUEST__OP_PARTITION_POLICY, &quadhsm__partition_policy__descriptor},
     {QUADHSM__REQUEST__OP_PARTITION_CREATE, &quadhsm__partition_create__descriptor},
     {QUADHSM__REQUEST__OP_PARTITION_DELETE, &quadhsm__partition_delete__descriptor},
@@ -340,6 +341,18 @@ START_TEST(operations_on_objects_need_a_partition_and_a_ticket_for_it)
 }
 END_TEST
 
+/* The PIN comes with it. */
+START_TEST(a_partition_is_initialized_without_a_ticket_by_who_is_admitted)
+{
+    unsigned index = index_of(QUADHSM__REQUEST__OP_PARTITION_INIT);
+
+    ck_assert_int_eq(ask(index, (struct side){.partition = true}), QH_OK);
+    ck_assert_int_eq(ask(index, (struct side){.partition = false}), QH_EINVAL);
+    rig_enroll("app", 1, false, 9);
+    ck_assert_int_eq(ask(index, (struct side){.partition = true}), QH_ENOTFOUND);
+}
+END_TEST
+
 START_TEST(a_locked_node_serves_the_control_socket_and_pings)
 {
     rig_lock();
@@ -406,6 +419,7 @@ static Suite *make_suite(void)
     tcase_add_test(group, roles_are_made_by_the_security_and_the_partition_officer);
     tcase_add_test(group, only_the_crypto_officer_destroys);
     tcase_add_test(group, operations_on_objects_need_a_partition_and_a_ticket_for_it);
+    tcase_add_test(group, a_partition_is_initialized_without_a_ticket_by_who_is_admitted);
     group = add_case(suite, "node");
     tcase_add_test(group, a_locked_node_serves_the_control_socket_and_pings);
     tcase_add_test(group, the_state_of_the_node_is_told);
