@@ -186,6 +186,7 @@ static void describe(const Quadhsm__Slot *slot, struct quadhsm_partition *ret)
     ret->co_tries_left = slot->co_tries_left;
     ret->cu_tries = slot->cu_tries;
     ret->cu_tries_left = slot->cu_tries_left;
+    ret->claimable = slot->claimable;
 }
 
 static QH_RESULT describe_all(const Quadhsm__SlotList *slots, struct quadhsm_partition **ret_list,
