@@ -28,6 +28,7 @@
 #define HEDGE_AGAIN_MIN_MS 20u
 #define BEHIND_MS 2000u       /* how long a node that said that it is behind is believed */
 #define CATCH_UP_MS 200u      /* what it gets to catch up before a key is used */
+#define FRESH_MS 50u          /* a connection that was used so lately is there */
 #define ANSWER_MARGIN_MS 100u /* the node answers that much before we stop waiting */
 
 struct attempt {
@@ -35,7 +36,11 @@ struct attempt {
     struct connection *connection;
     uint64_t begun_ns;
     uint64_t late_at_ms;
-    bool reused; /* the connection was there before */
+    unsigned delay_ms; /* how long such requests take; then the next node is tried as well */
+    bool reused;       /* the connection was there before */
+    bool told;         /* the node has said that it is behind */
+    bool ahead;        /* it has what the request wants */
+    bool fresh;        /* the connection was used a moment ago */
 };
 
 struct call {
@@ -110,11 +115,17 @@ static struct attempt take_out(struct call *call, size_t index)
     return attempt;
 }
 
+/* With the lock. */
+static void leave_endpoint(struct attempt *attempt)
+{
+    attempt->endpoint->in_flight--;
+    endpoint_unref(attempt->endpoint);
+}
+
 static void let_go(struct call *call, struct attempt *attempt)
 {
     handle_lock(call->handle);
-    attempt->endpoint->in_flight--;
-    endpoint_unref(attempt->endpoint);
+    leave_endpoint(attempt);
     handle_unlock(call->handle);
 }
 
@@ -182,33 +193,48 @@ static void update_readiness(struct endpoint *endpoint, enum qh_err err, uint64_
     }
 }
 
+/* What the answer says of the node; its connection is idle again. With the lock. Returns a
+ * connection that is to be closed, or NULL. */
+static struct connection *learn(struct call *call, const struct attempt *attempt,
+                                const Quadhsm__Response *response, bool final)
+{
+    struct endpoint *endpoint = attempt->endpoint;
+    const char *node = connection_node(attempt->connection);
+    uint64_t now_ns = clock_monotonic_ns();
+
+    if (strcmp(endpoint->seen, node) != 0) {
+        (void)snprintf(endpoint->seen, sizeof endpoint->seen, "%s", node);
+    }
+    health_answered(&endpoint->health, response->revision);
+    endpoint->health.calls++;
+    update_readiness(endpoint, (enum qh_err)response->error, now_ns / 1000000u);
+    if (final && attempt->reused) {
+        hedge_learn(&call->handle->hedge, call->kind, (double)(now_ns - attempt->begun_ns) / 1e6,
+                    endpoint->health.round_trip_ms);
+    }
+    return pool_put(&endpoint->pool, attempt->connection, now_ns / 1000000u);
+}
+
 static void attempt_answered(struct call *call, size_t index)
 {
     struct attempt attempt = take_out(call, index);
     Quadhsm__Response *response = connection_take(attempt.connection);
     enum qh_err err = (enum qh_err)response->error;
-    enum kind_verdict verdict = kind_verdict(call->request, err);
-    struct health *health = &attempt.endpoint->health;
-    uint64_t now_ns = clock_monotonic_ns();
+    bool final = kind_verdict(call->request, err) == KIND_FINAL;
     struct connection *surplus;
 
     handle_saw_revision(call->handle, response->revision);
     error_set_node(connection_node(attempt.connection));
     handle_lock(call->handle);
-    (void)snprintf(attempt.endpoint->seen, sizeof attempt.endpoint->seen, "%s",
-                   connection_node(attempt.connection));
-    health_answered(health, response->revision);
-    health->calls++;
-    update_readiness(attempt.endpoint, err, now_ns / 1000000u);
-    if (verdict == KIND_FINAL && attempt.reused) {
-        hedge_learn(&call->handle->hedge, call->kind, (double)(now_ns - attempt.begun_ns) / 1e6,
-                    health->round_trip_ms);
+    surplus = learn(call, &attempt, response, final);
+    if (final) {
+        leave_endpoint(&attempt);
     }
-    surplus = pool_put(&attempt.endpoint->pool, attempt.connection, now_ns / 1000000u);
     handle_unlock(call->handle);
     connection_close(surplus);
-    if (verdict != KIND_FINAL) {
+    if (!final) {
         note(call, attempt.endpoint, err, response->detail);
+        let_go(call, &attempt);
         wire_message_free(&response->base);
     } else if (err != QH_OK) {
         client_set_detail("%s", response->detail);
@@ -218,7 +244,6 @@ static void attempt_answered(struct call *call, size_t index)
         call->response = response;
         finish(call, QH_OK);
     }
-    let_go(call, &attempt);
 }
 
 /* ---- attempts ---- */
@@ -249,12 +274,27 @@ static void go_on_with(struct quadhsm *handle, struct endpoint *endpoint)
     }
 }
 
-/* The node to try next, counted; NULL: all were tried. */
-static struct endpoint *choose(struct call *call)
+/* An idle connection, and what has to be known of the node before the request can go there. With
+ * the lock. */
+static void consider(const struct call *call, struct attempt *attempt)
+{
+    struct endpoint *endpoint = attempt->endpoint;
+    const struct health *health = &endpoint->health;
+    uint64_t since_ms = 0;
+
+    attempt->connection = pool_take(&endpoint->pool, &since_ms);
+    attempt->fresh = attempt->begun_ns / 1000000u < since_ms + FRESH_MS;
+    attempt->told = attempt->begun_ns / 1000000u < endpoint->behind_until_ms;
+    attempt->ahead = health->revision >= call->min_revision;
+    attempt->delay_ms = hedge_delay_ms(&call->handle->hedge, call->kind, health->round_trip_ms,
+                                       health->jitter_ms, attempt->connection == NULL);
+}
+
+/* The node to try next, counted, with an idle connection if there is one. False: all were tried. */
+static bool choose(struct call *call, struct attempt *attempt)
 {
     struct quadhsm *handle = call->handle;
     struct choice_candidate candidates[ENDPOINTS_MAX];
-    struct endpoint *endpoint = NULL;
     bool first = call->tried_count == 0 && call->attempt_count == 0;
     size_t current = CHOICE_NONE, best;
 
@@ -277,34 +317,27 @@ static struct endpoint *choose(struct call *call)
         best = choice_best(candidates, handle->endpoints.count, current);
     }
     if (best != CHOICE_NONE) {
-        endpoint = endpoint_ref(handle->endpoints.list[best]);
-        endpoint->in_flight++;
+        attempt->endpoint = endpoint_ref(handle->endpoints.list[best]);
+        attempt->endpoint->in_flight++;
         if (first && quick(call) && call->only == NULL && candidates[best].class == CHOICE_READY) {
-            go_on_with(handle, endpoint);
+            go_on_with(handle, attempt->endpoint);
         }
+        consider(call, attempt);
     }
     handle_unlock(handle);
-    return endpoint;
-}
-
-static struct connection *take_idle(struct call *call, struct endpoint *endpoint)
-{
-    struct connection *connection;
-
-    while (true) {
-        handle_lock(call->handle);
-        connection = pool_take(&endpoint->pool);
-        handle_unlock(call->handle);
-        if (connection == NULL || connection_usable(connection)) {
-            return connection;
-        }
-        connection_close(connection);
-    }
+    return best != CHOICE_NONE;
 }
 
 static QH_RESULT get_connection(struct call *call, struct attempt *attempt)
 {
-    attempt->connection = take_idle(call, attempt->endpoint);
+    /* If it has gone in this moment, the call goes on elsewhere. */
+    while (attempt->connection != NULL && !attempt->fresh &&
+           !connection_usable(attempt->connection)) {
+        connection_close(attempt->connection);
+        handle_lock(call->handle);
+        consider(call, attempt);
+        handle_unlock(call->handle);
+    }
     attempt->reused = attempt->connection != NULL;
     if (attempt->reused) {
         return QH_OK;
@@ -316,22 +349,17 @@ static QH_RESULT get_connection(struct call *call, struct attempt *attempt)
 /* A key must stay usable with nodes that are behind what this client has seen, if there are no
  * others: such a node is given little time to catch up, and once it has said that it is behind, it
  * is asked to use what it has. Whether it is too far behind for that it decides itself. */
-static void allow_behind(struct call *call, const struct endpoint *endpoint, uint64_t now_ms)
+static void allow_behind(const struct call *call, const struct attempt *attempt)
 {
     Quadhsm__Request *request = call->request;
-    bool told, ahead;
 
-    handle_lock(call->handle);
-    told = now_ms < endpoint->behind_until_ms;
-    ahead = endpoint->health.revision >= call->min_revision;
-    handle_unlock(call->handle);
     request->level = call->level;
     request->min_revision = call->min_revision;
     if (request->op_case != QUADHSM__REQUEST__OP_USE ||
-        call->level != QUADHSM__LEVEL__LEVEL_SESSION || ahead) {
+        call->level != QUADHSM__LEVEL__LEVEL_SESSION || attempt->ahead) {
         return;
     }
-    if (told) {
+    if (attempt->told) {
         request->level = QUADHSM__LEVEL__LEVEL_LOCAL;
         request->min_revision = 0;
     } else if (request->timeout_ms > CATCH_UP_MS) {
@@ -352,7 +380,7 @@ static QH_RESULT submit(struct call *call, struct attempt *attempt)
     request->id = atomic_fetch_add(&call->handle->next_id, 1) + 1;
     request->timeout_ms = (uint32_t)(left_ms > 4u * ANSWER_MARGIN_MS ? left_ms - ANSWER_MARGIN_MS
                                                                      : (left_ms * 3u + 3u) / 4u);
-    allow_behind(call, attempt->endpoint, now_ms);
+    allow_behind(call, attempt);
     err = wire_pack(&request->base, &frame, &size);
     if (err == QH_OK) {
         connection_submit(attempt->connection, frame, size, request->id);
@@ -363,14 +391,8 @@ static QH_RESULT submit(struct call *call, struct attempt *attempt)
 /* When to try the next node as well. */
 static void plan_hedge(struct call *call, struct attempt *attempt)
 {
-    struct quadhsm *handle = call->handle;
-    const struct health *health = &attempt->endpoint->health;
-    unsigned delay_ms;
+    unsigned delay_ms = attempt->delay_ms;
 
-    handle_lock(handle);
-    delay_ms = hedge_delay_ms(&handle->hedge, call->kind, health->round_trip_ms, health->jitter_ms,
-                              !attempt->reused);
-    handle_unlock(handle);
     attempt->late_at_ms = attempt->begun_ns / 1000000u + delay_ms;
     /* The second node was chosen as one that is quick. */
     if (call->attempt_count > 0 && delay_ms / 2u >= HEDGE_AGAIN_MIN_MS) {
@@ -380,28 +402,27 @@ static void plan_hedge(struct call *call, struct attempt *attempt)
 }
 
 /* False if it failed already. */
-static bool begin(struct call *call, struct endpoint *endpoint)
+static bool begin(struct call *call, struct attempt *attempt)
 {
-    struct attempt attempt = {.endpoint = endpoint, .begun_ns = clock_monotonic_ns()};
-    enum qh_err err = get_connection(call, &attempt);
+    enum qh_err err = get_connection(call, attempt);
 
     if (err != QH_OK) {
-        note(call, endpoint, err == QH_ENOTFOUND ? QH_ECONN : err,
+        note(call, attempt->endpoint, err == QH_ENOTFOUND ? QH_ECONN : err,
              err == QH_ENOTFOUND ? "the address is unknown" : "");
-        handle_endpoint_failed(call->handle, endpoint);
-        let_go(call, &attempt);
+        handle_endpoint_failed(call->handle, attempt->endpoint);
+        let_go(call, attempt);
         return false;
     }
-    err = submit(call, &attempt);
+    err = submit(call, attempt);
     if (err != QH_OK) {
-        connection_close(attempt.connection);
-        let_go(call, &attempt);
+        connection_close(attempt->connection);
+        let_go(call, attempt);
         finish(call, err); /* it fits no frame, or there is no memory */
         return true;
     }
-    plan_hedge(call, &attempt);
-    call->attempts[call->attempt_count++] = attempt;
-    switch (connection_step(attempt.connection)) {
+    plan_hedge(call, attempt);
+    call->attempts[call->attempt_count++] = *attempt;
+    switch (connection_step(attempt->connection)) {
     case CONNECTION_FAILED:
         attempt_failed(call, call->attempt_count - 1);
         return false;
@@ -422,17 +443,18 @@ static bool begin(struct call *call, struct endpoint *endpoint)
 /* False: every node was tried in this round, or is being tried. */
 static bool begin_next(struct call *call)
 {
-    struct endpoint *endpoint;
+    struct attempt attempt = {.begun_ns = clock_monotonic_ns()};
 
     QH_ASSERT(call->attempt_count < ATTEMPTS_MAX);
     call->hedge_at_ms = NEVER;
-    while ((endpoint = choose(call)) != NULL) {
+    while (choose(call, &attempt)) {
         if (call->tried_count < ENDPOINTS_MAX) {
-            call->tried[call->tried_count++] = endpoint;
+            call->tried[call->tried_count++] = attempt.endpoint;
         }
-        if (begin(call, endpoint)) {
+        if (begin(call, &attempt)) {
             return true;
         }
+        attempt = (struct attempt){.begun_ns = clock_monotonic_ns()};
     }
     return false;
 }
@@ -537,6 +559,19 @@ static void give_up(struct call *call)
     finish(call, call->worst != QH_OK ? call->worst : QH_ETIMEOUT);
 }
 
+/* True if something has come. */
+static bool wait_for_any(struct call *call, struct pollfd *fds, uint64_t now_ms, uint64_t until_ms)
+{
+    struct connection *first = call->attempts[0].connection;
+
+    if (call->attempt_count == 1 && until_ms >= now_ms + CONNECTION_WAIT_MS &&
+        connection_may_wait(first)) {
+        fds[0].revents = POLLIN;
+        return connection_wait(first);
+    }
+    return poll(fds, call->attempt_count, until_ms > now_ms ? (int)(until_ms - now_ms) : 0) > 0;
+}
+
 static void wait_for_something(struct call *call, uint64_t now_ms)
 {
     struct pollfd fds[ATTEMPTS_MAX];
@@ -551,7 +586,7 @@ static void wait_for_something(struct call *call, uint64_t now_ms)
         fds[i] = (struct pollfd){.fd = connection_fd(connections[i]),
                                  .events = connection_events(connections[i])};
     }
-    if (poll(fds, count, until_ms > now_ms ? (int)(until_ms - now_ms) : 0) <= 0) {
+    if (!wait_for_any(call, fds, now_ms, until_ms)) {
         return;
     }
     /* From the last to the first, for each may be taken out. */
@@ -640,8 +675,8 @@ static void enter(struct call *call)
     struct quadhsm *handle = call->handle;
 
     handle_enter(handle);
-    prober_prepare(handle, call->deadline_ms);
     handle_lock(handle);
+    prober_prepare(handle, call->deadline_ms);
     call->probed = handle->prober.running;
     handle->calls++;
     if (handle->calls > handle->calls_peak) {

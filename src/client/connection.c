@@ -2,6 +2,7 @@
 #include "client/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -22,7 +23,7 @@
 struct connection {
     struct connection *next, *previous; /* of all that are open */
     enum connection_state state;
-    int fd;
+    struct tlsclient_link link;
     SSL *ssl;
     short events;
     char expected[NODE_NAME_LENGTH_MAX + 1];
@@ -30,7 +31,7 @@ struct connection {
     uint8_t *out; /* the frame to be sent, or NULL */
     size_t out_size;
     uint64_t id;
-    bool sent, proven;
+    bool sent, proven, may_wait;
     uint8_t small[IN_ROOM];
     uint8_t *in; /* @small or a block */
     size_t in_room, in_size;
@@ -93,7 +94,7 @@ static void release(struct connection *connection)
         wire_message_free(&connection->response->base);
     }
     SSL_free(connection->ssl);
-    (void)close(connection->fd);
+    (void)close(connection->link.fd);
     free(connection);
 }
 
@@ -120,6 +121,18 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+/* From now on only those calls do not wait that say so. */
+static void let_wait(struct connection *connection)
+{
+    struct timeval timeout = {.tv_usec = CONNECTION_WAIT_MS * 1000};
+    int flags = fcntl(connection->link.fd, F_GETFL);
+
+    connection->may_wait =
+        flags >= 0 &&
+        setsockopt(connection->link.fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0 &&
+        fcntl(connection->link.fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
 }
 
 static QH_RESULT open_socket(const struct connection_target *target, int *ret_fd)
@@ -152,16 +165,16 @@ QH_RESULT connection_open(const struct connection_target *target, struct connect
     if (connection == NULL) {
         return QH_ENOMEM;
     }
-    err = open_socket(target, &connection->fd);
+    err = open_socket(target, &connection->link.fd);
     if (err != QH_OK) {
         free(connection);
         return err;
     }
     gate_enter();
-    err = tlsclient_session_new(target->context, connection->fd, &connection->ssl);
+    err = tlsclient_session_new(target->context, &connection->link, &connection->ssl);
     gate_leave();
     if (err != QH_OK) {
-        (void)close(connection->fd);
+        (void)close(connection->link.fd);
         free(connection);
         return err;
     }
@@ -192,6 +205,16 @@ void connection_close(struct connection *connection)
 
 /* ---- steps ---- */
 
+/* Old errors of this thread would be taken for this connection's. Emptying the queue takes longer
+ * than looking at it. */
+static void forget_errors(void)
+{
+    errno = 0;
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 /* What a call of OpenSSL that did not succeed means. True if it is a matter of waiting. */
 static bool must_wait(struct connection *connection, int result)
 {
@@ -220,14 +243,14 @@ static bool must_wait(struct connection *connection, int result)
 
 static bool step_connect(struct connection *connection)
 {
-    struct pollfd fd = {.fd = connection->fd, .events = POLLOUT};
+    struct pollfd fd = {.fd = connection->link.fd, .events = POLLOUT};
     int error = 0;
     socklen_t size = sizeof error;
 
     if (poll(&fd, 1, 0) <= 0) {
         return false;
     }
-    if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
+    if (getsockopt(connection->link.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
         error = errno;
     }
     if (error != 0) {
@@ -262,8 +285,7 @@ static bool step_handshake(struct connection *connection)
 {
     int result;
 
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_do_handshake(connection->ssl);
     if (result != 1) {
         (void)must_wait(connection, result);
@@ -272,6 +294,7 @@ static bool step_handshake(struct connection *connection)
     if (!check_node(connection)) {
         return false;
     }
+    let_wait(connection);
     connection->state = connection->out != NULL ? CONNECTION_SENDING : CONNECTION_IDLE;
     connection->events = POLLIN;
     return connection->state == CONNECTION_SENDING;
@@ -284,8 +307,7 @@ static void explain_hang_up(struct connection *connection)
     char byte;
     int result;
 
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_peek(connection->ssl, &byte, 1);
     if (result <= 0) {
         (void)must_wait(connection,
@@ -297,8 +319,7 @@ static bool step_send(struct connection *connection)
 {
     int result;
 
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     connection->sent = true;
     result = SSL_write(connection->ssl, connection->out, (int)connection->out_size);
     if (result <= 0) {
@@ -318,7 +339,7 @@ static bool accept_response(struct connection *connection, size_t size)
 {
     ProtobufCMessage *message;
     Quadhsm__Response *response;
-    enum qh_err err = wire_unpack(
+    enum qh_err err = wire_unpack_whole(
         &quadhsm__response__descriptor,
         (struct bytes){.base = connection->in + FRAME_HEADER_SIZE, .size = size}, &message);
 
@@ -385,8 +406,7 @@ static bool step_receive(struct connection *connection)
             return false;
         }
     }
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_read(connection->ssl, connection->in + connection->in_size,
                       (int)(wanted - connection->in_size));
     if (result <= 0) {
@@ -426,6 +446,17 @@ enum connection_state connection_step(struct connection *connection)
     return connection->state;
 }
 
+bool connection_may_wait(const struct connection *connection)
+{
+    return connection->may_wait && connection->state == CONNECTION_RECEIVING &&
+           connection->events == POLLIN;
+}
+
+bool connection_wait(struct connection *connection)
+{
+    return tlsclient_link_wait(&connection->link);
+}
+
 /* ---- the rest ---- */
 
 void connection_submit(struct connection *connection, uint8_t *frame, size_t size, uint64_t id)
@@ -455,20 +486,19 @@ Quadhsm__Response *connection_take(struct connection *connection)
 
 bool connection_usable(struct connection *connection)
 {
-    struct pollfd fd = {.fd = connection->fd, .events = POLLIN};
+    struct pollfd fd = {.fd = connection->link.fd, .events = POLLIN};
     char byte;
     int result;
 
     if (connection->state != CONNECTION_IDLE) {
         return false;
     }
-    if (poll(&fd, 1, 0) == 0) {
+    if (connection->link.size == 0 && poll(&fd, 1, 0) == 0) {
         return true;
     }
     /* Nobody asked for anything, so it is a farewell, or a message of TLS itself. */
     gate_enter();
-    errno = 0;
-    ERR_clear_error();
+    forget_errors();
     result = SSL_peek(connection->ssl, &byte, 1);
     if (result > 0) {
         (void)fail(connection, QH_EMALFORMED, "a response without a request");
@@ -486,7 +516,7 @@ enum connection_state connection_state(const struct connection *connection)
 
 int connection_fd(const struct connection *connection)
 {
-    return connection->fd;
+    return connection->link.fd;
 }
 
 short connection_events(const struct connection *connection)

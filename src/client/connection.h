@@ -8,6 +8,9 @@
  *
  * A request may be submitted before the handshake is done; it goes out then.
  *
+ * Who drives one alone, and has the time, may wait in connection_wait() instead of poll(): a call
+ * of the system less.
+ *
  * Thread: one at a time; different connections are independent. */
 #ifndef QH_CLIENT_CONNECTION_H
 #define QH_CLIENT_CONNECTION_H
@@ -25,6 +28,9 @@
 
 /* How long what was sent may stay without an acknowledgement of the other host. */
 #define CONNECTION_USER_TIMEOUT_MS 5000
+
+/* How long connection_wait() waits, about. */
+#define CONNECTION_WAIT_MS 10
 
 struct connection;
 
@@ -63,6 +69,11 @@ enum connection_state connection_step(struct connection *connection);
 enum connection_state connection_state(const struct connection *connection);
 int connection_fd(const struct connection *connection);
 short connection_events(const struct connection *connection);
+
+/* May connection_wait() be called now? */
+bool connection_may_wait(const struct connection *connection);
+/* Wait for an answer to begin. False: nothing has come in CONNECTION_WAIT_MS. */
+bool connection_wait(struct connection *connection);
 
 /* In ANSWERED; it is IDLE then. Owns: wire_message_free(). */
 Quadhsm__Response *connection_take(struct connection *connection);

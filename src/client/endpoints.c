@@ -31,12 +31,13 @@ struct endpoint *endpoint_ref(struct endpoint *endpoint)
 void endpoint_unref(struct endpoint *endpoint)
 {
     struct connection *connection;
+    uint64_t since_ms;
 
     QH_ASSERT(endpoint->references > 0);
     if (--endpoint->references > 0) {
         return;
     }
-    while ((connection = pool_take(&endpoint->pool)) != NULL) {
+    while ((connection = pool_take(&endpoint->pool, &since_ms)) != NULL) {
         connection_close(connection);
     }
     free(endpoint);

@@ -96,7 +96,10 @@ void error_clear(void)
 
 void error_set_node(const char *node)
 {
-    (void)snprintf(last_node, sizeof last_node, "%s", node);
+    size_t length = strnlen(node, sizeof last_node - 1);
+
+    memcpy(last_node, node, length); /* part of every call: no snprintf() */
+    last_node[length] = '\0';
 }
 
 int error_public(enum qh_err err)

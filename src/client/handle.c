@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -21,6 +22,9 @@ static enum qh_err setup_result;
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct quadhsm *handles;
 static pid_t handles_pid; /* whose connections they are */
+/* Not zero, but in a child: it says what getpid() would say, without a system call. NULL: the
+ * kernel cannot do that. */
+static volatile uint8_t *parent_mark;
 
 void handle_lock(struct quadhsm *handle)
 {
@@ -69,6 +73,9 @@ static void forget_parent(void)
     }
     connection_abandon_all();
     handles_pid = getpid();
+    if (parent_mark != NULL) {
+        *parent_mark = 1;
+    }
 }
 
 static void after_fork_in_child(void)
@@ -77,11 +84,28 @@ static void after_fork_in_child(void)
     forget_parent();
 }
 
+static void make_parent_mark(void)
+{
+    long size = sysconf(_SC_PAGESIZE);
+    void *page =
+        mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED) {
+        return;
+    }
+    if (madvise(page, (size_t)size, MADV_WIPEONFORK) != 0) {
+        (void)munmap(page, (size_t)size);
+        return;
+    }
+    parent_mark = page;
+    *parent_mark = 1;
+}
+
 void handle_enter(struct quadhsm *handle)
 {
     (void)handle;
     /* A process made without fork()'s hooks. */
-    if (handles_pid != getpid()) {
+    if (parent_mark != NULL ? *parent_mark == 0 : handles_pid != getpid()) {
         forget_parent();
     }
 }
@@ -111,6 +135,7 @@ static void setup(void)
         return;
     }
     handles_pid = getpid();
+    make_parent_mark();
     gate_setup(&hooks);
     if (OPENSSL_init_ssl(0, NULL) != 1 || atexit(at_exit) != 0) {
         setup_result = QH_ENOMEM;
@@ -295,6 +320,11 @@ void quadhsm_forbid_threads(struct quadhsm *handle)
     handle_unlock(handle);
 }
 
+uint64_t quadhsm_revision(struct quadhsm *handle)
+{
+    return atomic_load(&handle->revision);
+}
+
 void handle_saw_revision(struct quadhsm *handle, uint64_t revision)
 {
     uint64_t known = atomic_load(&handle->revision);
@@ -369,6 +399,7 @@ void handle_endpoint_failed(struct quadhsm *handle, struct endpoint *endpoint)
     struct connection *idle[POOL_ROOM];
     size_t count = 0;
     uint64_t now_ns = clock_monotonic_ns();
+    uint64_t since_ms;
 
     handle_lock(handle);
     health_failed(&endpoint->health, now_ns / 1000000u, (uint32_t)(now_ns / 1000u));
@@ -377,7 +408,7 @@ void handle_endpoint_failed(struct quadhsm *handle, struct endpoint *endpoint)
     if (++endpoint->address_next >= endpoint->address_count) {
         endpoint->address_count = 0;
     }
-    while ((idle[count] = pool_take(&endpoint->pool)) != NULL) {
+    while ((idle[count] = pool_take(&endpoint->pool, &since_ms)) != NULL) {
         count++;
         if (count == POOL_ROOM) {
             break;

@@ -90,6 +90,7 @@ QH_RESULT message_to_object(const Quadhsm__Object *message, struct quadhsm_objec
     const Quadhsm__ObjectRef *ref = message->ref;
     size_t size = sizeof(struct block) + message->n_attributes * sizeof(struct quadhsm_attribute);
     struct block *block;
+    bool sorted = true; /* nodes send them so */
     uint8_t *next;
 
     if (ref == NULL || (ref->session.len == 0 && ref->id.len != QUADHSM_OBJECT_ID_SIZE) ||
@@ -110,6 +111,7 @@ QH_RESULT message_to_object(const Quadhsm__Object *message, struct quadhsm_objec
     for (size_t i = 0; i < message->n_attributes; i++) {
         const Quadhsm__Attribute *attribute = message->attributes[i];
 
+        sorted = sorted && (i == 0 || block->attributes[i - 1].type <= attribute->type);
         block->attributes[i] = (struct quadhsm_attribute){
             .type = attribute->type, .value = next, .size = attribute->value.len};
         if (attribute->value.len > 0) {
@@ -117,7 +119,9 @@ QH_RESULT message_to_object(const Quadhsm__Object *message, struct quadhsm_objec
             next += attribute->value.len;
         }
     }
-    qsort(block->attributes, message->n_attributes, sizeof block->attributes[0], compare_types);
+    if (!sorted) {
+        qsort(block->attributes, message->n_attributes, sizeof block->attributes[0], compare_types);
+    }
     block->object.attributes = block->attributes;
     block->object.attribute_count = message->n_attributes;
     block->object.revision = message->revision;

@@ -79,56 +79,78 @@ static QH_RESULT append(struct found *found, const Quadhsm__Object *message)
     return err;
 }
 
-/* One page; *ret_more: there are others. */
-static QH_RESULT find_page(struct quadhsm_token *token, Quadhsm__Request *request,
-                           struct found *found, bool *ret_more)
+static QH_RESULT append_all(struct found *found, const Quadhsm__ObjectList *list)
 {
-    Quadhsm__Response *response;
-    const Quadhsm__ObjectList *list;
-    enum qh_err err = token_call(token, request, &response);
+    enum qh_err err = QH_OK;
 
-    if (err != QH_OK) {
-        return err;
-    }
-    if (response->result_case != QUADHSM__RESPONSE__RESULT_OBJECTS) {
-        wire_message_free(&response->base);
-        return QH_EMALFORMED;
-    }
-    list = response->objects;
     for (size_t i = 0; i < list->n_objects && err == QH_OK; i++) {
         err = append(found, list->objects[i]);
     }
-    *ret_more = list->more && list->n_objects > 0;
+    return err;
+}
+
+/* One page, after the object @after if it is not NULL; *ret_more: there are others. */
+static QH_RESULT find_page(struct quadhsm_token *token, struct message_template *template,
+                           const uint8_t *after, size_t limit, struct found *found, bool *ret_more)
+{
+    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
+    Quadhsm__Find find = QUADHSM__FIND__INIT;
+    Quadhsm__Response *response;
+    enum qh_err err;
+
+    find.template_ = template->list;
+    find.n_template_ = template->count;
+    find.limit = (uint32_t)(limit > 0 && limit < FIND_PAGE ? limit : FIND_PAGE);
+    if (after != NULL) {
+        find.after = message_bytes(after, OBJECT_ID_SIZE);
+    }
+    request.op_case = QUADHSM__REQUEST__OP_FIND;
+    request.find = &find;
+    err = token_call(token, &request, &response);
+    if (err != QH_OK) {
+        return err;
+    }
+    err = QH_EMALFORMED;
+    if (response->result_case == QUADHSM__RESPONSE__RESULT_OBJECTS) {
+        err = append_all(found, response->objects);
+        *ret_more = response->objects->more && response->objects->n_objects > 0;
+    }
     wire_message_free(&response->base);
     return err;
 }
 
-static QH_RESULT find_all(struct quadhsm_token *token, const struct message_template *template,
+static QH_RESULT find_all(struct quadhsm_token *token, struct message_template *template,
                           size_t limit, struct found *found)
 {
-    Quadhsm__Request request = QUADHSM__REQUEST__INIT;
-    Quadhsm__Find find = QUADHSM__FIND__INIT;
-    struct message_template pages = *template;
+    const uint8_t *after = NULL;
     bool more = true;
     enum qh_err err = QH_OK;
 
-    for (size_t i = 0; i < pages.count; i++) {
-        pages.list[i] = &pages.attributes[i];
-    }
-    find.template_ = pages.list;
-    find.n_template_ = pages.count;
-    request.op_case = QUADHSM__REQUEST__OP_FIND;
-    request.find = &find;
     while (err == QH_OK && more && (limit == 0 || found->count < limit)) {
-        size_t left = limit == 0 ? FIND_PAGE : limit - found->count;
-
-        find.limit = (uint32_t)(left < FIND_PAGE ? left : FIND_PAGE);
+        err =
+            find_page(token, template, after, limit == 0 ? 0 : limit - found->count, found, &more);
         if (found->count > 0) {
-            find.after = message_bytes(found->list[found->count - 1]->id, OBJECT_ID_SIZE);
+            after = found->list[found->count - 1]->id;
         }
-        err = find_page(token, &request, found, &more);
     }
     return err;
+}
+
+/* Give out what was found, or free it. */
+static int end_find(enum qh_err err, struct found *found, struct quadhsm_object ***ret_list,
+                    size_t *ret_count)
+{
+    if (err == QH_OK && found->list == NULL) {
+        found->list = calloc(1, sizeof *found->list);
+        err = found->list != NULL ? QH_OK : QH_ENOMEM;
+    }
+    if (err != QH_OK) {
+        quadhsm_objects_free(found->list, found->count);
+        return error_public(err);
+    }
+    *ret_list = found->list;
+    *ret_count = found->count;
+    return QUADHSM_OK;
 }
 
 int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
@@ -143,17 +165,29 @@ int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *at
     if (err == QH_OK) {
         err = find_all(token, &template, limit, &found);
     }
-    if (err == QH_OK && found.list == NULL) {
-        found.list = calloc(1, sizeof *found.list);
-        err = found.list != NULL ? QH_OK : QH_ENOMEM;
+    return end_find(err, &found, ret_list, ret_count);
+}
+
+int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                      size_t count, const uint8_t *after, size_t limit,
+                      struct quadhsm_object ***ret_list, size_t *ret_count, bool *ret_more)
+{
+    struct message_template template;
+    struct found found = {0};
+    bool more = false;
+    enum qh_err err;
+    int error;
+
+    error_clear();
+    err = message_template(attributes, count, &template);
+    if (err == QH_OK) {
+        err = find_page(token, &template, after, limit, &found, &more);
     }
-    if (err != QH_OK) {
-        quadhsm_objects_free(found.list, found.count);
-        return error_public(err);
+    error = end_find(err, &found, ret_list, ret_count);
+    if (error == QUADHSM_OK) {
+        *ret_more = more;
     }
-    *ret_list = found.list;
-    *ret_count = found.count;
-    return QUADHSM_OK;
+    return error;
 }
 
 int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE],

@@ -3,9 +3,16 @@
 
 #include <string.h>
 
-struct connection *pool_take(struct pool *pool)
+struct connection *pool_take(struct pool *pool, uint64_t *ret_since_ms)
 {
-    return pool->count > 0 ? pool->entries[--pool->count].connection : NULL;
+    const struct pool_entry *entry;
+
+    if (pool->count == 0) {
+        return NULL;
+    }
+    entry = &pool->entries[--pool->count];
+    *ret_since_ms = entry->since_ms;
+    return entry->connection;
 }
 
 struct connection *pool_put(struct pool *pool, struct connection *connection, uint64_t now_ms)

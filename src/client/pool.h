@@ -21,7 +21,7 @@ struct pool {
 };
 
 /* What these give back is closed by the caller, outside the lock. */
-struct connection *pool_take(struct pool *pool); /* NULL: none is idle */
+struct connection *pool_take(struct pool *pool, uint64_t *ret_since_ms); /* NULL: none is idle */
 struct connection *pool_put(struct pool *pool, struct connection *connection,
                             uint64_t now_ms); /* NULL: it was kept */
 /* The oldest that is too old while more than @keep are there; NULL: none. */

@@ -726,7 +726,6 @@ void prober_prepare(struct quadhsm *handle, uint64_t deadline_ms)
     uint64_t now_ms = clock_monotonic_ms();
     struct wish wish = {.since_ms = 1, .begun_ms = now_ms};
 
-    handle_lock(handle);
     if (!prober->running && !prober->busy && !handle->threads_forbidden) {
         start(handle);
     }
@@ -735,7 +734,6 @@ void prober_prepare(struct quadhsm *handle, uint64_t deadline_ms)
     } else if (!prober->running && !prober->busy) {
         work_in_call(handle, now_ms, deadline_ms);
     }
-    handle_unlock(handle);
 }
 
 void prober_measure(struct quadhsm *handle, uint64_t deadline_ms)

@@ -62,7 +62,8 @@ void prober_close(struct quadhsm *handle);
 void prober_forget(struct prober *prober);
 
 /* Before a call: start the thread, wait until there is something to choose from, or measure what is
- * due if there is no thread. Returns at @deadline_ms at the latest. Without the lock. */
+ * due if there is no thread. Returns at @deadline_ms at the latest. With the lock, which is
+ * released while it waits. */
 void prober_prepare(struct quadhsm *handle, uint64_t deadline_ms);
 /* Measure every node once more, and wait for it. Without the lock. */
 void prober_measure(struct quadhsm *handle, uint64_t deadline_ms);

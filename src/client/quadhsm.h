@@ -137,6 +137,10 @@ struct quadhsm_endpoint {
 QUADHSM_API int quadhsm_endpoints(struct quadhsm *handle, bool measure,
                                   struct quadhsm_endpoint **ret_list, size_t *ret_count);
 
+/* The highest revision that a node has told this handle of, with the answer to any call; no
+ * network. Whatever this handle changed is in it. */
+QUADHSM_API uint64_t quadhsm_revision(struct quadhsm *handle);
+
 /* Which node answered this thread's last call, "" for none. */
 QUADHSM_API const char *quadhsm_last_node(void);
 
@@ -236,6 +240,15 @@ quadhsm_object_attribute(const struct quadhsm_object *object, uint64_t type);
 QUADHSM_API int quadhsm_find(struct quadhsm_token *token,
                              const struct quadhsm_attribute *attributes, size_t count, size_t limit,
                              struct quadhsm_object ***ret_list, size_t *ret_count);
+/* One page of them, with one question to a node: at most @limit (0: as many as a node gives at
+ * once), after the object with the id @after (NULL: from the first one), which need not be there
+ * any more. *ret_more: ask again, after the last one of this page. Errors: EATTRVALUE. Owns:
+ * quadhsm_objects_free(). */
+QUADHSM_API int quadhsm_find_page(struct quadhsm_token *token,
+                                  const struct quadhsm_attribute *attributes, size_t count,
+                                  const uint8_t *after, size_t limit,
+                                  struct quadhsm_object ***ret_list, size_t *ret_count,
+                                  bool *ret_more);
 /* Read again by id. Errors: ENOTFOUND. */
 QUADHSM_API int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE],
                              struct quadhsm_object **ret_object);

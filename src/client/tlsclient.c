@@ -40,11 +40,6 @@ void tlsclient_error_text(const SSL *ssl, char ret_text[TLSCLIENT_TEXT_ROOM])
 
 /* ---- a socket that does not raise SIGPIPE: OpenSSL's own uses write() ---- */
 
-static int bio_fd(BIO *bio)
-{
-    return (int)(intptr_t)BIO_get_data(bio);
-}
-
 static bool try_again(ssize_t count)
 {
     return count < 0 && (errno == EAGAIN || errno == EINTR);
@@ -52,10 +47,11 @@ static bool try_again(ssize_t count)
 
 static int bio_write(BIO *bio, const char *base, int size)
 {
+    const struct tlsclient_link *link = BIO_get_data(bio);
     ssize_t count;
 
     errno = 0;
-    count = send(bio_fd(bio), base, (size_t)size, MSG_NOSIGNAL);
+    count = send(link->fd, base, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
     BIO_clear_retry_flags(bio);
     if (try_again(count)) {
         BIO_set_retry_write(bio);
@@ -63,19 +59,72 @@ static int bio_write(BIO *bio, const char *base, int size)
     return (int)count;
 }
 
-static int bio_read(BIO *bio, char *base, int size)
+static ssize_t receive(struct tlsclient_link *link, void *base, size_t size, int flags)
 {
     ssize_t count;
 
+    if (link->errnum != 0) {
+        errno = link->errnum;
+        link->errnum = 0;
+        return -1;
+    }
     errno = 0;
-    count = recv(bio_fd(bio), base, (size_t)size, 0);
+    count = recv(link->fd, base, size, flags);
+    return count;
+}
+
+static ssize_t fill(struct tlsclient_link *link, int flags)
+{
+    ssize_t count = receive(link, link->buffer, sizeof link->buffer, flags);
+
+    link->start = 0;
+    link->size = count > 0 ? (size_t)count : 0;
+    return count;
+}
+
+static int drain(struct tlsclient_link *link, char *base, size_t size)
+{
+    size_t count = size < link->size ? size : link->size;
+
+    memcpy(base, link->buffer + link->start, count);
+    link->start += count;
+    link->size -= count;
+    return (int)count;
+}
+
+static int bio_read(BIO *bio, char *base, int size)
+{
+    struct tlsclient_link *link = BIO_get_data(bio);
+    ssize_t count;
+
     BIO_clear_retry_flags(bio);
+    if (link->size > 0) {
+        return drain(link, base, (size_t)size);
+    }
+    if ((size_t)size >= sizeof link->buffer) {
+        count = receive(link, base, (size_t)size, MSG_DONTWAIT);
+    } else {
+        count = fill(link, MSG_DONTWAIT);
+    }
     if (try_again(count)) {
         BIO_set_retry_read(bio);
     } else if (count == 0) {
         BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
     }
-    return (int)count;
+    return link->size > 0 ? drain(link, base, (size_t)size) : (int)count;
+}
+
+bool tlsclient_link_wait(struct tlsclient_link *link)
+{
+    ssize_t count = link->size == 0 ? fill(link, 0) : 1;
+
+    if (try_again(count)) {
+        return false;
+    }
+    if (count < 0) {
+        link->errnum = errno;
+    }
+    return true; /* bytes, the end, or an error: the next step tells */
 }
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
@@ -105,12 +154,12 @@ static BIO_METHOD *make_socket_method(void)
     return method;
 }
 
-static BIO *socket_bio_new(int fd)
+static BIO *socket_bio_new(struct tlsclient_link *link)
 {
     BIO *bio = BIO_new(socket_method);
 
     if (bio != NULL) {
-        BIO_set_data(bio, (void *)(intptr_t)fd);
+        BIO_set_data(bio, link);
         BIO_set_init(bio, 1);
     }
     return bio;
@@ -149,7 +198,6 @@ static bool restrict_context(SSL_CTX *context)
     (void)SSL_CTX_set_options(context,
                               SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
     (void)SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY);
-    SSL_CTX_set_read_ahead(context, 1); /* one system call a record, not two */
     return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_alpn_protos(context, list, sizeof list) == 0; /* 0 is success */
@@ -210,10 +258,10 @@ QH_RESULT tlsclient_context_new(const char *ca_file, const char *certificate_fil
     return QH_OK;
 }
 
-QH_RESULT tlsclient_session_new(SSL_CTX *context, int fd, SSL **ret_ssl)
+QH_RESULT tlsclient_session_new(SSL_CTX *context, struct tlsclient_link *link, SSL **ret_ssl)
 {
     SSL *ssl = SSL_new(context);
-    BIO *bio = ssl != NULL ? socket_bio_new(fd) : NULL;
+    BIO *bio = ssl != NULL ? socket_bio_new(link) : NULL;
 
     if (bio == NULL) {
         SSL_free(ssl);

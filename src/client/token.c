@@ -152,16 +152,14 @@ QH_RESULT token_call(struct quadhsm_token *token, Quadhsm__Request *request,
     struct client_ticket ticket;
     enum qh_err err;
 
-    client_token_ticket(token, &ticket);
+    handle_lock(token->handle);
+    ticket = token->ticket;
+    if (request->op_case == QUADHSM__REQUEST__OP_USE && token->revision > request->min_revision) {
+        request->min_revision = token->revision;
+    }
+    handle_unlock(token->handle);
     request->partition = message_bytes(ticket.partition, sizeof ticket.partition);
     request->ticket = message_bytes(ticket.ticket, ticket.ticket_size);
-    if (request->op_case == QUADHSM__REQUEST__OP_USE) {
-        handle_lock(token->handle);
-        if (token->revision > request->min_revision) {
-            request->min_revision = token->revision;
-        }
-        handle_unlock(token->handle);
-    }
     err = client_call(token->handle, request, ret_response);
     request->partition = request->ticket = (ProtobufCBinaryData){0};
     if (err == QH_ETICKET && ticket.ticket_size > 0) {

@@ -12,11 +12,12 @@
 
 #define TIMEOUT_MIN_MS 100u
 #define TIMEOUT_MAX_MS 600000u
+#define SEARCH_CACHE_MAX_MS 60000u
 #define PLACE_USER ".config/quadhsm/client.yaml"
 #define PLACE_SYSTEM "/etc/quadhsm/client.yaml"
 
 struct raw_pkcs11 {
-    char *hardware;
+    char *hardware, *search_cache_ms;
 };
 struct raw_client {
     char **endpoints;
@@ -36,6 +37,7 @@ static const cyaml_schema_value_t endpoint_schema = {
 };
 static const cyaml_schema_field_t pkcs11_fields[] = {
     TEXT("hardware", MAY, raw_pkcs11, hardware),
+    TEXT("search_cache_ms", MAY, raw_pkcs11, search_cache_ms),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t client_fields[] = {
@@ -68,6 +70,7 @@ static const struct document_example client_examples[] = {
     {"spread", "spread: false"},
     {"pkcs11", "\"pkcs11:\" and below it \"  hardware: false\""},
     {"pkcs11.hardware", "hardware: false"},
+    {"pkcs11.search_cache_ms", "search_cache_ms: 100"},
     {NULL, NULL},
 };
 
@@ -121,6 +124,7 @@ static QH_RESULT read_all(struct document *document, const struct raw_client *ra
         return err;
     }
     config->timeout_ms = CLIENT_CONFIG_TIMEOUT_MS;
+    config->search_cache_ms = CLIENT_CONFIG_SEARCH_CACHE_MS;
     read_endpoints(document, raw, config);
     value_name(document, "region", raw->region, REGION_NAME_LENGTH_MAX, config->region);
     value_ip(document, "source", raw->source, config->source);
@@ -129,6 +133,8 @@ static QH_RESULT read_all(struct document *document, const struct raw_client *ra
     value_bool(document, "spread", raw->spread, &config->spread);
     if (raw->pkcs11 != NULL) {
         value_bool(document, "pkcs11.hardware", raw->pkcs11->hardware, &config->hardware);
+        value_number(document, "pkcs11.search_cache_ms", raw->pkcs11->search_cache_ms, 0,
+                     SEARCH_CACHE_MAX_MS, &config->search_cache_ms);
     }
     return document->problems.count == 0 ? QH_OK : QH_ECONFIG;
 }

@@ -13,6 +13,8 @@
  *   spread: false                  # share work over the near nodes
  *   pkcs11:
  *     hardware: false              # CKF_HW
+ *     search_cache_ms: 100         # how long a search may be answered again without asking; 0:
+ * never
  *
  * Found at $QUADHSM_CONFIG, else ~/.config/quadhsm/client.yaml, else /etc/quadhsm/client.yaml. */
 #ifndef QH_CONFIG_CLIENT_CONFIG_H
@@ -25,7 +27,8 @@
 #include "config/node_config.h"
 
 #define CLIENT_CONFIG_ENDPOINTS_MAX 32u
-#define CLIENT_CONFIG_TIMEOUT_MS 10000u /* 100 to 600,000 */
+#define CLIENT_CONFIG_TIMEOUT_MS 10000u    /* 100 to 600,000 */
+#define CLIENT_CONFIG_SEARCH_CACHE_MS 100u /* 0 to 60,000 */
 
 struct client_config {
     char *path;
@@ -38,6 +41,7 @@ struct client_config {
     unsigned timeout_ms;
     bool spread;
     bool hardware;
+    unsigned search_cache_ms;
 };
 
 /* As node_config_load(). @path NULL: the places above; QH_ENOTFOUND names them all. */

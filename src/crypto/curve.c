@@ -9,8 +9,8 @@
         (const uint8_t *)(text), sizeof(text) - 1 \
     }
 
-/* Edwards curves: RFC 8410's OID, PKCS#11's PrintableString, and the OID that PKCS#11 3.0 named
- * before, which older programs still send. */
+/* Edwards and Montgomery curves: RFC 8410's OID, PKCS#11's PrintableString, and the OID that
+ * PKCS#11 3.0 named before, which older programs still send. */
 static const struct curve curves[] = {
     {CKK_EC,
      "P-256",
@@ -42,7 +42,30 @@ static const struct curve curves[] = {
       CURVE_NAME("\x13\x0a"
                  "edwards448"),
       CURVE_NAME("\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x02")}},
+    {CKK_EC_MONTGOMERY,
+     "X25519",
+     NID_X25519,
+     255,
+     32,
+     32,
+     {CURVE_NAME("\x06\x03\x2b\x65\x6e"),
+      CURVE_NAME("\x13\x0a"
+                 "curve25519"),
+      CURVE_NAME("\x06\x0a\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01")}},
+    {CKK_EC_MONTGOMERY,
+     "X448",
+     NID_X448,
+     448,
+     56,
+     56,
+     {CURVE_NAME("\x06\x03\x2b\x65\x6f"), CURVE_NAME("\x13\x08"
+                                                     "curve448")}},
 };
+
+bool curve_is_type(CK_KEY_TYPE type)
+{
+    return type == CKK_EC || type == CKK_EC_EDWARDS || type == CKK_EC_MONTGOMERY;
+}
 
 QH_RESULT curve_find(CK_KEY_TYPE type, struct bytes ec_params, const struct curve **ret_curve)
 {

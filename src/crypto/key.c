@@ -43,7 +43,7 @@ static enum qh_err open_pair(struct key *key, struct bytes bytes)
     struct material material;
     enum qh_err err;
 
-    if (key->type != CKK_RSA && key->type != CKK_EC && key->type != CKK_EC_EDWARDS) {
+    if (key->type != CKK_RSA && !curve_is_type(key->type)) {
         return QH_EKEYTYPE;
     }
     err = private ? material_parse_private(key->type, bytes, &material)

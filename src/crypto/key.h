@@ -25,7 +25,8 @@
 struct key;
 
 /* @object_class: CKO_PRIVATE_KEY, CKO_PUBLIC_KEY or CKO_SECRET_KEY. @type: CKK_RSA, CKK_EC,
- * CKK_EC_EDWARDS, CKK_AES, CKK_GENERIC_SECRET (and CKK_SHA*_HMAC). Wipes what it holds when freed.
+ * CKK_EC_EDWARDS, CKK_EC_MONTGOMERY, CKK_AES, CKK_GENERIC_SECRET (and CKK_SHA*_HMAC, CKK_HKDF).
+ * Wipes what it holds when freed.
  * Errors: QH_EMALFORMED, QH_EKEYTYPE, QH_EKEYSIZE, QH_ECURVE, QH_ENOMEM.
  * Owns:   copies what it needs; key_free(). */
 QH_RESULT key_open(CK_OBJECT_CLASS object_class, CK_KEY_TYPE type, struct bytes material,
@@ -40,16 +41,16 @@ unsigned key_bits(const struct key *key); /* of the modulus, the curve's order o
  * ones are empty. */
 struct key_public {
     struct bytes modulus, public_exponent; /* RSA */
-    struct bytes ec_params, ec_point;      /* EC, Edwards */
+    struct bytes ec_params, ec_point;      /* EC, Edwards, Montgomery */
     struct bytes spki;                     /* SubjectPublicKeyInfo DER, always */
     uint8_t *block;                        /* what these point into: free() */
 };
 
 /* Generate. EC: @ec_params is the DER of a named curve's OID, or for Edwards curves also the
- * PrintableString "edwards25519"; the answer's ec_params are what was asked for.
- * Errors: QH_EKEYSIZE (RSA: whole bytes), QH_ECURVE, QH_EATTRVALUE (exponent: odd, 65,537 to
- *         2^64-1), QH_EKEYTYPE, QH_ENOMEM, QH_ESYSTEM.
- * Owns:   *ret_private: secret_free(); ret_public->block: free(). Slow: never on a loop. */
+ * PrintableString "edwards25519", for Montgomery curves "curve25519"; the answer's ec_params are
+ * what was asked for. Errors: QH_EKEYSIZE (RSA: whole bytes), QH_ECURVE, QH_EATTRVALUE (exponent:
+ * odd, 65,537 to 2^64-1), QH_EKEYTYPE, QH_ENOMEM, QH_ESYSTEM. Owns:   *ret_private: secret_free();
+ * ret_public->block: free(). Slow: never on a loop. */
 QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret **ret_private,
                            struct key_public *ret_public);
 QH_RESULT key_generate_ec(CK_KEY_TYPE type, struct bytes ec_params, struct secret **ret_private,
@@ -69,6 +70,11 @@ QH_RESULT key_import_ec_private(CK_KEY_TYPE type, struct bytes ec_params, struct
 QH_RESULT key_import_rsa_public(struct bytes n, struct bytes e, struct key_public *ret_public);
 QH_RESULT key_import_ec_public(CK_KEY_TYPE type, struct bytes ec_params, struct bytes ec_point,
                                struct key_public *ret_public);
+
+/* Import a private key from PKCS#8 DER that somebody else wrote. Errors: QH_EMALFORMED, QH_EKEYTYPE
+ * (a key of another type), and as above. */
+QH_RESULT key_import_pkcs8(CK_KEY_TYPE type, struct bytes pkcs8, struct secret **ret_private,
+                           struct key_public *ret_public);
 
 /* Private components for C_GetAttributeValue on keys that are not sensitive: d, p, q, dp, dq, qinv
  * of RSA or the value (d) of EC. *ret_block backs the spans. */

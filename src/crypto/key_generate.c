@@ -107,8 +107,8 @@ QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret *
     return err;
 }
 
-static enum qh_err generate_edwards(const struct curve *curve, uint8_t *ret_value,
-                                    uint8_t ret_point[CURVE_POINT_SIZE_MAX])
+static enum qh_err generate_raw(const struct curve *curve, uint8_t *ret_value,
+                                uint8_t ret_point[CURVE_POINT_SIZE_MAX])
 {
     if (RAND_priv_bytes(ret_value, (int)curve->size) != 1) {
         return material_error(QH_ESYSTEM);
@@ -155,7 +155,7 @@ QH_RESULT key_generate_ec(CK_KEY_TYPE type, struct bytes ec_params, struct secre
     }
     if (err == QH_OK) {
         err = type == CKK_EC ? generate_value(material.curve, secret_bytes(value), point)
-                             : generate_edwards(material.curve, secret_bytes(value), point);
+                             : generate_raw(material.curve, secret_bytes(value), point);
     }
     if (err != QH_OK) {
         return err;

@@ -72,34 +72,6 @@ QH_RESULT key_import_rsa_public(struct bytes n, struct bytes e, struct key_publi
     return material_write_public(&material, (struct bytes){NULL, 0}, ret_public);
 }
 
-/* Uncompressed, compressed, or the one form of an Edwards curve. */
-static bool is_point_size(const struct curve *curve, size_t size)
-{
-    return size == curve->point_size || (curve->type == CKK_EC && size == 1 + curve->size);
-}
-
-/* Programs pass a point raw, or as OCTET STRING, or as BIT STRING. Sizes tell: none of the
- * wrapped forms is as long as a raw one. */
-static struct bytes unwrap_point(const struct curve *curve, struct bytes point)
-{
-    struct bytes_reader reader;
-    struct bytes inner;
-
-    if (is_point_size(curve, point.size)) {
-        return point;
-    }
-    bytes_reader_init(&reader, point.base, point.size);
-    if (der_next_is(&reader, DER_BIT_STRING)) {
-        inner = der_read_bits(&reader);
-    } else {
-        inner = der_read(&reader, DER_OCTET_STRING);
-    }
-    if (!der_done(&reader) || !is_point_size(curve, inner.size)) {
-        return (struct bytes){NULL, 0};
-    }
-    return inner;
-}
-
 QH_RESULT key_import_ec_public(CK_KEY_TYPE type, struct bytes ec_params, struct bytes ec_point,
                                struct key_public *ret_public)
 {
@@ -111,7 +83,7 @@ QH_RESULT key_import_ec_public(CK_KEY_TYPE type, struct bytes ec_params, struct 
     if (err != QH_OK) {
         return err;
     }
-    raw = unwrap_point(material.curve, ec_point);
+    raw = material_unwrap_point(material.curve, ec_point);
     if (raw.size == 0) {
         return QH_EATTRVALUE;
     }
@@ -130,7 +102,7 @@ QH_RESULT key_private_parts(CK_KEY_TYPE type, struct bytes material, struct key_
     struct material parsed;
     enum qh_err err;
 
-    if (type != CKK_RSA && type != CKK_EC && type != CKK_EC_EDWARDS) {
+    if (type != CKK_RSA && !curve_is_type(type)) {
         return QH_EKEYTYPE;
     }
     if (material.size == 0 || material.size > SECRET_SIZE_MAX) {

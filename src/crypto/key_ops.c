@@ -49,7 +49,7 @@ bool key_type_is_secret(CK_KEY_TYPE type)
             return true;
         }
     }
-    return type == CKK_AES || type == CKK_GENERIC_SECRET;
+    return type == CKK_AES || type == CKK_GENERIC_SECRET || type == CKK_HKDF;
 }
 
 QH_RESULT key_hash_data(struct key *key, const struct key_hash *hash, struct bytes data,

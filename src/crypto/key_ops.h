@@ -12,7 +12,7 @@
 #define KEY_OPS_MAX 8u    /* contexts kept; the oldest goes first */
 #define KEY_HASHES_MAX 5u /* SHA-1, SHA-224 ... SHA-512 */
 
-enum key_use { KEY_UNUSED, KEY_SIGN, KEY_VERIFY, KEY_ENCRYPT, KEY_DECRYPT };
+enum key_use { KEY_UNUSED, KEY_SIGN, KEY_VERIFY, KEY_ENCRYPT, KEY_DECRYPT, KEY_DERIVE };
 
 /* One context is made for each of these; all else changes from call to call. */
 struct key_op_id {

@@ -112,7 +112,7 @@ static enum qh_err parse_algorithm(CK_KEY_TYPE type, struct bytes_reader *outer,
     if (reader.failed) {
         return QH_EMALFORMED;
     }
-    if (type == CKK_EC_EDWARDS) {
+    if (type != CKK_RSA && type != CKK_EC) {
         err = curve_find(type, start, &material->curve);
         return err == QH_OK ? err : QH_EKEYTYPE;
     }
@@ -222,6 +222,34 @@ QH_RESULT material_parse_private(CK_KEY_TYPE type, struct bytes pkcs8,
     return QH_OK;
 }
 
+/* Uncompressed, compressed, or the one form of an Edwards or Montgomery curve. */
+static bool is_point_size(const struct curve *curve, size_t size)
+{
+    return size == curve->point_size || (curve->type == CKK_EC && size == 1 + curve->size);
+}
+
+/* Programs pass a point raw, or as OCTET STRING, or as BIT STRING. Sizes tell: none of the
+ * wrapped forms is as long as a raw one. */
+struct bytes material_unwrap_point(const struct curve *curve, struct bytes point)
+{
+    struct bytes_reader reader;
+    struct bytes inner;
+
+    if (is_point_size(curve, point.size)) {
+        return point;
+    }
+    bytes_reader_init(&reader, point.base, point.size);
+    if (der_next_is(&reader, DER_BIT_STRING)) {
+        inner = der_read_bits(&reader);
+    } else {
+        inner = der_read(&reader, DER_OCTET_STRING);
+    }
+    if (!der_done(&reader) || !is_point_size(curve, inner.size)) {
+        return (struct bytes){NULL, 0};
+    }
+    return inner;
+}
+
 QH_RESULT material_parse_public(CK_KEY_TYPE type, struct bytes spki, struct material *ret_material)
 {
     struct material material = {.type = type};
@@ -259,7 +287,7 @@ static void write_algorithm(struct der_writer *writer, const struct material *ma
 {
     size_t mark = der_mark(writer);
 
-    if (material->type == CKK_EC_EDWARDS) {
+    if (material->type != CKK_RSA && material->type != CKK_EC) {
         der_write_raw(writer, material->curve->names[0]);
     } else {
         if (material->type == CKK_RSA) {

@@ -18,7 +18,7 @@
 struct material {
     CK_KEY_TYPE type;
     struct key_rsa_parts rsa;  /* CKK_RSA: n and e, and all others or none */
-    const struct curve *curve; /* CKK_EC, CKK_EC_EDWARDS */
+    const struct curve *curve; /* CKK_EC, CKK_EC_EDWARDS, CKK_EC_MONTGOMERY */
     struct bytes value;        /* of a private key on a curve */
     struct bytes point;        /* as the curve has it, without a wrapper; empty if unknown */
 };
@@ -48,6 +48,9 @@ QH_RESULT material_write_pair(const struct material *material, struct bytes ec_p
 QH_RESULT material_load(const struct material *material, bool private, EVP_PKEY **ret_pkey);
 /* A private value must lie between 0 and the order. Errors: QH_EATTRVALUE, QH_ENOMEM. */
 QH_RESULT material_check_value(const struct curve *curve, struct bytes value);
+/* A point as programs pass it, raw, in an OCTET STRING or in a BIT STRING, without its wrapper;
+ * empty if it has not one of its curve's sizes. */
+struct bytes material_unwrap_point(const struct curve *curve, struct bytes point);
 /* The point of a private value, or a point normalised: uncompressed and on its curve.
  * Errors: QH_EATTRVALUE, QH_ENOMEM. */
 QH_RESULT material_derive_point(const struct curve *curve, struct bytes value,

@@ -117,7 +117,7 @@ static enum qh_err load_ec(const struct material *material, bool private, EVP_PK
     return load_params("EC", private, params, ret_pkey);
 }
 
-static enum qh_err load_edwards(const struct material *material, bool private, EVP_PKEY **ret_pkey)
+static enum qh_err load_raw(const struct material *material, bool private, EVP_PKEY **ret_pkey)
 {
     const char *name = material->curve->name;
     EVP_PKEY *pkey;
@@ -144,7 +144,7 @@ QH_RESULT material_load(const struct material *material, bool private, EVP_PKEY 
     if (material->type == CKK_EC) {
         return load_ec(material, private, ret_pkey);
     }
-    return load_edwards(material, private, ret_pkey);
+    return load_raw(material, private, ret_pkey);
 }
 
 /* *ret_number: BN_clear_free(). On OpenSSL's secure heap, if the program has made one. */
@@ -174,7 +174,7 @@ QH_RESULT material_check_value(const struct curve *curve, struct bytes value)
     EC_GROUP *group;
     enum qh_err err;
 
-    if (curve->type == CKK_EC_EDWARDS) {
+    if (curve->type != CKK_EC) {
         return value.size == curve->size ? QH_OK : QH_EATTRVALUE;
     }
     value = der_trim(value);
@@ -191,14 +191,14 @@ QH_RESULT material_check_value(const struct curve *curve, struct bytes value)
     return err;
 }
 
-static enum qh_err derive_edwards(const struct curve *curve, struct bytes value,
-                                  uint8_t ret_point[CURVE_POINT_SIZE_MAX])
+static enum qh_err derive_raw(const struct curve *curve, struct bytes value,
+                              uint8_t ret_point[CURVE_POINT_SIZE_MAX])
 {
     struct material material = {.type = curve->type, .curve = curve, .value = value};
     uint8_t point[CURVE_POINT_SIZE_MAX];
     size_t size = sizeof point;
     EVP_PKEY *pkey;
-    enum qh_err err = load_edwards(&material, true, &pkey);
+    enum qh_err err = load_raw(&material, true, &pkey);
 
     if (err != QH_OK) {
         return err;
@@ -220,8 +220,8 @@ QH_RESULT material_derive_point(const struct curve *curve, struct bytes value,
     BIGNUM *number = NULL;
     enum qh_err err = QH_ENOMEM;
 
-    if (curve->type == CKK_EC_EDWARDS) {
-        return derive_edwards(curve, value, ret_point);
+    if (curve->type != CKK_EC) {
+        return derive_raw(curve, value, ret_point);
     }
     group = EC_GROUP_new_by_curve_name(curve->nid);
     point = group == NULL ? NULL : EC_POINT_new(group);
@@ -251,7 +251,7 @@ QH_RESULT material_check_point(const struct curve *curve, struct bytes point,
     EC_POINT *parsed = NULL;
     enum qh_err err = QH_ENOMEM;
 
-    if (curve->type == CKK_EC_EDWARDS) {
+    if (curve->type != CKK_EC) {
         if (point.size != curve->point_size) {
             return QH_EATTRVALUE;
         }

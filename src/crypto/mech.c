@@ -6,8 +6,18 @@
 #include "base/assert.h"
 #include "crypto/mech_family.h"
 
-static const struct mech_family *family_of(const struct mech_info *info)
+const struct mech_family *mech_family_of(const struct mech_info *info)
 {
+    switch (info->type) {
+    case CKM_AES_CMAC:
+        return &mech_mac;
+    case CKM_AES_KEY_WRAP:
+    case CKM_AES_KEY_WRAP_PAD:
+    case CKM_AES_KEY_WRAP_KWP:
+        return &mech_kw;
+    default:
+        break;
+    }
     switch (info->key_type) {
     case CKK_RSA:
         return &mech_rsa;
@@ -16,22 +26,26 @@ static const struct mech_family *family_of(const struct mech_info *info)
     case CKK_EC_EDWARDS:
         return &mech_eddsa;
     case CKK_AES:
-        return info->type == CKM_AES_CMAC ? &mech_mac : &mech_aes;
+        return &mech_aes;
     default:
         return &mech_mac;
     }
 }
 
-/* HMAC also takes keys that are for this one hash. */
-static bool type_fits(const struct mech_info *info, CK_KEY_TYPE type)
+bool mech_takes(const struct mech_info *info, CK_KEY_TYPE type)
 {
     const struct key_hash *hash;
 
-    if (info->key_type == type) {
-        return true;
+    switch (info->type) {
+    case CKM_ECDH1_DERIVE:
+        return type == CKK_EC || type == CKK_EC_MONTGOMERY;
+    case CKM_HKDF_DERIVE:
+        return type == CKK_GENERIC_SECRET || type == CKK_HKDF;
+    default:
+        hash = key_hash_of_hmac(info->type);
+        return type == info->key_type ? type != CK_UNAVAILABLE_INFORMATION
+                                      : hash != NULL && hash->key_type == type;
     }
-    hash = key_hash_of_hmac(info->type);
-    return hash != NULL && hash->key_type == type;
 }
 
 /* What is done with a public key alone. */
@@ -40,28 +54,16 @@ static bool class_fits(CK_OBJECT_CLASS object_class, enum key_use use)
     return object_class != CKO_PUBLIC_KEY || use == KEY_VERIFY || use == KEY_ENCRYPT;
 }
 
-static CK_FLAGS flag_of(enum key_use use)
-{
-    static const CK_FLAGS flags[] = {
-        [KEY_SIGN] = CKF_SIGN,
-        [KEY_VERIFY] = CKF_VERIFY,
-        [KEY_ENCRYPT] = CKF_ENCRYPT,
-        [KEY_DECRYPT] = CKF_DECRYPT,
-    };
-
-    return flags[use];
-}
-
-static enum qh_err begin(struct key *key, const struct mech_params *params, enum key_use use,
-                         struct bytes data, struct mech_call *ret_call)
+enum qh_err mech_begin(struct key *key, const struct mech_params *params, CK_FLAGS flag,
+                       enum key_use use, struct bytes data, struct mech_call *ret_call)
 {
     const struct mech_info *info = mech_find(params->type);
 
     QH_ASSERT(key != NULL);
-    if (info == NULL || (info->flags & flag_of(use)) == 0) {
+    if (info == NULL || (info->flags & flag) == 0) {
         return QH_EMECHANISM;
     }
-    if (!type_fits(info, key->type) || !class_fits(key->object_class, use)) {
+    if (!mech_takes(info, key->type) || !class_fits(key->object_class, use)) {
         return QH_EKEYTYPE;
     }
     *ret_call =
@@ -92,7 +94,7 @@ QH_RESULT mech_sign(struct key *key, const struct mech_params *params, struct by
 {
     uint8_t hash[MECH_DIGEST_SIZE_MAX];
     struct mech_call call;
-    enum qh_err err = begin(key, params, KEY_SIGN, data, &call);
+    enum qh_err err = mech_begin(key, params, CKF_SIGN, KEY_SIGN, data, &call);
 
     if (err == QH_OK) {
         err = hash_first(&call, hash);
@@ -100,7 +102,7 @@ QH_RESULT mech_sign(struct key *key, const struct mech_params *params, struct by
     if (err != QH_OK) {
         return err;
     }
-    return family_of(call.info)->make(&call, out, room, ret_size);
+    return mech_family_of(call.info)->make(&call, out, room, ret_size);
 }
 
 QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct bytes data,
@@ -108,7 +110,7 @@ QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct 
 {
     uint8_t hash[MECH_DIGEST_SIZE_MAX];
     struct mech_call call;
-    enum qh_err err = begin(key, params, KEY_VERIFY, data, &call);
+    enum qh_err err = mech_begin(key, params, CKF_VERIFY, KEY_VERIFY, data, &call);
 
     if (err == QH_OK) {
         err = hash_first(&call, hash);
@@ -116,19 +118,20 @@ QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct 
     if (err != QH_OK) {
         return err;
     }
-    return family_of(call.info)->verify(&call, signature);
+    return mech_family_of(call.info)->verify(&call, signature);
 }
 
 static enum qh_err crypt(struct key *key, const struct mech_params *params, enum key_use use,
                          struct bytes data, uint8_t *out, size_t room, size_t *ret_size)
 {
+    CK_FLAGS flag = use == KEY_ENCRYPT ? CKF_ENCRYPT : CKF_DECRYPT;
     struct mech_call call;
-    enum qh_err err = begin(key, params, use, data, &call);
+    enum qh_err err = mech_begin(key, params, flag, use, data, &call);
 
     if (err != QH_OK) {
         return err;
     }
-    return family_of(call.info)->make(&call, out, room, ret_size);
+    return mech_family_of(call.info)->make(&call, out, room, ret_size);
 }
 
 QH_RESULT mech_encrypt(struct key *key, const struct mech_params *params, struct bytes data,
@@ -147,19 +150,19 @@ size_t mech_signature_size(const struct key *key, const struct mech_params *para
 {
     const struct mech_info *info = mech_find(params->type);
 
-    if (info == NULL || (info->flags & CKF_SIGN) == 0 || !type_fits(info, key->type) ||
+    if (info == NULL || (info->flags & CKF_SIGN) == 0 || !mech_takes(info, key->type) ||
         !class_fits(key->object_class, KEY_SIGN)) {
         return 0;
     }
-    return family_of(info)->output_size(key, params, 0);
+    return mech_family_of(info)->output_size(key, params, 0);
 }
 
 size_t mech_output_size(const struct key *key, const struct mech_params *params, size_t data_size)
 {
     const struct mech_info *info = mech_find(params->type);
 
-    if (info == NULL || (info->flags & CKF_ENCRYPT) == 0 || !type_fits(info, key->type)) {
+    if (info == NULL || (info->flags & CKF_ENCRYPT) == 0 || !mech_takes(info, key->type)) {
         return 0;
     }
-    return family_of(info)->output_size(key, params, data_size);
+    return mech_family_of(info)->output_size(key, params, data_size);
 }

@@ -11,6 +11,8 @@
 #define MECH_LABEL_SIZE_MAX 4096u       /* bytes of OAEP's label */
 #define MECH_IV_SIZE_MAX 128u           /* bytes of GCM's; OpenSSL takes no longer ones */
 #define MECH_CIPHER_SIZE_MAX (2u << 20) /* bytes to encrypt or decrypt with AES, in and AAD */
+#define MECH_WRAP_SIZE_MAX 32768u       /* bytes of a key to wrap; AES key wrap of data too */
+#define MECH_DERIVE_DATA_SIZE_MAX 4096u /* bytes of shared data, salt, info */
 
 struct mech_params {
     CK_MECHANISM_TYPE type;
@@ -46,6 +48,9 @@ struct mech_info {
 /* All mechanisms, sorted by type. */
 const struct mech_info *mech_table(unsigned *ret_count);
 const struct mech_info *mech_find(CK_MECHANISM_TYPE type); /* NULL if unknown */
+/* Keys of other types than info->key_type: HMAC takes those for this one hash, ECDH Montgomery
+ * curves, HKDF keys of its own type. */
+bool mech_takes(const struct mech_info *info, CK_KEY_TYPE type);
 
 /* Largest output of signing with @key; 0 if it cannot sign. */
 size_t mech_signature_size(const struct key *key, const struct mech_params *params);
@@ -59,7 +64,7 @@ size_t mech_output_size(const struct key *key, const struct mech_params *params,
  * sign: QH_EDATA, QH_EDATASIZE. verify: QH_ESIGNATURE, QH_ESIGNATURESIZE, QH_EDATASIZE.
  * encrypt: QH_EDATASIZE, QH_EDATA (raw RSA). decrypt: QH_ECIPHERTEXT, QH_ECIPHERTEXTSIZE; RSA
  * PKCS#1 v1.5 padding that is wrong takes the same time as right padding. GCM gives ciphertext ||
- * tag. */
+ * tag. CTR: QH_EDATASIZE, both ways, if the last counter_bits of the block would overflow. */
 QH_RESULT mech_sign(struct key *key, const struct mech_params *params, struct bytes data,
                     uint8_t *out, size_t room, size_t *ret_size);
 QH_RESULT mech_verify(struct key *key, const struct mech_params *params, struct bytes data,
@@ -72,21 +77,29 @@ QH_RESULT mech_decrypt(struct key *key, const struct mech_params *params, struct
 /* ---- keys under keys ---- */
 
 /* Wrapping: @plain is a key's material (key.h): a secret key's bytes, or PKCS#8 DER of a private
- * key. Which mechanism can wrap which, by size and shape, is checked here; who may, is not. Errors:
- * QH_EKEYSIZE if @plain is too large, too small or no multiple of what the mechanism takes,
- * QH_EROOM. */
+ * key. Which mechanism can wrap which, by size and shape, is checked here; who may, is not. A
+ * public RSA key wraps. CKM_AES_CBC takes whole blocks: PKCS#11 would pad with zeroes that nobody
+ * can tell from the key. CKM_AES_KEY_WRAP_PAD is RFC 5649, as CKM_AES_KEY_WRAP_KWP. Errors:
+ * QH_EKEYSIZE if @plain is too large, too small or no multiple of what the mechanism takes (or the
+ * RSA key too small), QH_EROOM. */
 QH_RESULT mech_wrap(struct key *key, const struct mech_params *params, struct bytes plain,
                     uint8_t *out, size_t room, size_t *ret_size);
-/* A bound; exact but for RSA_AES_KEY_WRAP. 0 if it cannot wrap. */
+/* Exact, for what mech_wrap() takes. 0 if it cannot wrap. */
 size_t mech_wrapped_size(const struct key *key, const struct mech_params *params,
                          size_t plain_size);
-/* The bytes, not looked into. Padding of RSA PKCS#1 v1.5 that is wrong takes the same time as right
- * padding. Errors: QH_EWRAPPED, QH_EWRAPPEDSIZE. Owns: secret_free(*ret_plain). */
+/* The bytes, not looked into, at least one. Padding of RSA PKCS#1 v1.5 that is wrong takes the same
+ * time as right padding and is no error: out come bytes that depend on the key and @wrapped, as
+ * OpenSSL 3.2 does it, since an error would decrypt everything for who may only unwrap. The caller
+ * must treat them as any other key: check the size against the template, then make the object.
+ * Wrong padding of CKM_AES_CBC_PAD is an error, which tells as much; prefer KWP or GCM.
+ * Errors: QH_EWRAPPED, QH_EWRAPPEDSIZE. Owns: secret_free(*ret_plain). */
 QH_RESULT mech_unwrap(struct key *key, const struct mech_params *params, struct bytes wrapped,
                       struct secret **ret_plain);
 /* ECDH, HKDF: @size bytes, or with 0 all there are (ECDH without a KDF: the shared secret; HKDF:
  * one hash). Of ECDH without a KDF and a smaller @size, the leading bytes go (PKCS#11: "taken from
- * the trailing end"). Errors: QH_EKEYSIZE, QH_EPARAMETER (a point that is not on the curve too).
+ * the trailing end"); of HKDF without expansion, the trailing ones. The public point comes raw,
+ * compressed, or in an OCTET STRING or BIT STRING. Errors: QH_EKEYSIZE (too much, or 0 with a KDF),
+ * QH_EPARAMETER (a point that is not on the curve too, or of small order).
  * Owns: secret_free(*ret_value). */
 QH_RESULT mech_derive(struct key *key, const struct mech_params *params, size_t size,
                       struct secret **ret_value);

@@ -7,6 +7,7 @@
 #include "crypto/mech_family.h"
 
 #define BLOCK_SIZE 16u
+#define COUNTER_LOW_BITS 32u
 
 /* OpenSSL's names, by size of the key: 16, 24, 32 bytes. */
 static const char *cipher_name(CK_MECHANISM_TYPE type, size_t key_size)
@@ -106,12 +107,43 @@ static enum qh_err wrong_size(const struct mech_call *call)
     return call->use == KEY_ENCRYPT ? QH_EDATASIZE : QH_ECIPHERTEXTSIZE;
 }
 
+/* How many blocks can be counted before the last @bits of the first counter @block overflow; at
+ * most UINT32_MAX, which no call reaches. */
+static uint64_t count_left(const uint8_t block[BLOCK_SIZE], uint32_t bits)
+{
+    uint64_t low = (uint64_t)block[12] << 24 | (uint64_t)block[13] << 16 |
+                   (uint64_t)block[14] << 8 | block[15];
+
+    if (bits < COUNTER_LOW_BITS) {
+        return ((uint64_t)1 << bits) - (low & (((uint64_t)1 << bits) - 1));
+    }
+    for (uint32_t bit = COUNTER_LOW_BITS; bit < bits; bit++) {
+        if ((block[BLOCK_SIZE - 1 - bit / 8] >> (bit % 8) & 1) == 0) {
+            return UINT32_MAX;
+        }
+    }
+    return ((uint64_t)1 << COUNTER_LOW_BITS) - low;
+}
+
+/* A counter that overflows is an error in PKCS#11, so how OpenSSL counts on is the same for every
+ * size of it. */
+static enum qh_err check_counter(const struct mech_call *call)
+{
+    uint32_t bits = call->params->counter_bits == 0 ? 8 * BLOCK_SIZE : call->params->counter_bits;
+    uint64_t blocks = (call->data.size + BLOCK_SIZE - 1) / BLOCK_SIZE;
+
+    if (bits > 8 * BLOCK_SIZE) {
+        return QH_EPARAMETER;
+    }
+    return blocks <= count_left(call->params->iv.base, bits) ? QH_OK : QH_EDATASIZE;
+}
+
 /* ECB, CBC, CTR: as much comes out as goes in. */
 static enum qh_err make_plain(const struct mech_call *call, uint8_t *out, size_t room,
                               size_t *ret_size)
 {
     struct bytes iv = {NULL, 0};
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER_CTX *ctx = NULL;
     enum qh_err err;
 
     if (call->info->type != CKM_AES_ECB) {
@@ -120,13 +152,17 @@ static enum qh_err make_plain(const struct mech_call *call, uint8_t *out, size_t
             return QH_EPARAMETER;
         }
     }
-    if (call->info->type != CKM_AES_CTR && call->data.size % BLOCK_SIZE != 0) {
-        return wrong_size(call);
+    if (call->info->type == CKM_AES_CTR) {
+        err = check_counter(call);
+    } else {
+        err = call->data.size % BLOCK_SIZE == 0 ? QH_OK : wrong_size(call);
     }
-    if (room < call->data.size) {
-        return QH_EROOM;
+    if (err == QH_OK && room < call->data.size) {
+        err = QH_EROOM;
     }
-    err = take_context(call, iv, &ctx);
+    if (err == QH_OK) {
+        err = take_context(call, iv, &ctx);
+    }
     if (err == QH_OK) {
         err = update(ctx, call->data, out);
     }

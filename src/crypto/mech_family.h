@@ -1,5 +1,5 @@
-/* What the files of the mechanisms share. Included by mech*.c alone. Wrapping and deriving will
- * be families of their own beside these. */
+/* What the files of the mechanisms share. Included by mech*.c alone. Wrapping is encrypting with
+ * other limits and errors, so it goes through the families too; deriving stands apart. */
 #ifndef QH_CRYPTO_MECH_FAMILY_H
 #define QH_CRYPTO_MECH_FAMILY_H
 
@@ -24,7 +24,17 @@ struct mech_family {
     enum qh_err (*verify)(const struct mech_call *call, struct bytes signature);
 };
 
-extern const struct mech_family mech_rsa, mech_ecdsa, mech_eddsa, mech_aes, mech_mac;
+extern const struct mech_family mech_rsa, mech_ecdsa, mech_eddsa, mech_aes, mech_kw, mech_mac;
+
+const struct mech_family *mech_family_of(const struct mech_info *info);
+/* Check a call for @use, which the mechanism must have @flag for. */
+enum qh_err mech_begin(struct key *key, const struct mech_params *params, CK_FLAGS flag,
+                       enum key_use use, struct bytes data, struct mech_call *ret_call);
+
+/* CKM_RSA_PKCS with implicit rejection: wrong padding gives bytes of a length that depend on the
+ * key and the ciphertext alone, always the same ones, and no error. Errors: QH_ECIPHERTEXTSIZE,
+ * QH_ECIPHERTEXT (not below the modulus), QH_EKEYSIZE. Owns: secret_free(*ret_message). */
+enum qh_err mech_rsa_decrypt_or(const struct mech_call *call, struct secret **ret_message);
 
 /* Nanoseconds matter here: one comparison a signature. */
 static inline bool mech_hashes_first(const struct mech_info *info)

@@ -1,9 +1,9 @@
 /* RSA: PKCS#1 v1.5, PSS, OAEP and raw.
  *
  * OpenSSL 3.0 has no implicit rejection (that is 3.2's), and its check of the v1.5 padding puts
- * an entry in the error queue only when it fails. So v1.5 decrypts without padding, and the
- * padding is taken off here, with the same steps and memory accesses whatever it holds. What the
- * result code tells, PKCS#11 has to tell: prefer OAEP. */
+ * an entry in the error queue only when it fails. So v1.5 decrypts without padding, which
+ * mech_pkcs1.c takes off. What the result code of decrypting tells, PKCS#11 has to tell: prefer
+ * OAEP. Unwrapping has implicit rejection. */
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
@@ -13,9 +13,10 @@
 #include "base/assert.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
+#include "crypto/mech_pkcs1.h"
 
-#define PKCS1_OVERHEAD 11u /* 0, the type, at least 8 bytes of padding, 0 */
 #define PARAMS_MAX 6u
+#define SUBSTITUTE_KEY_SIZE 64u /* bytes of SHA-512 */
 
 /* A call as OpenSSL sees it: padding, hashes, and what stays the same between calls. */
 struct plan {
@@ -139,6 +140,7 @@ static enum qh_err init_context(EVP_PKEY_CTX *ctx, const struct plan *plan)
     case KEY_DECRYPT:
         status = EVP_PKEY_decrypt_init_ex(ctx, params);
         break;
+    case KEY_DERIVE:
     case KEY_UNUSED:
         break;
     }
@@ -187,7 +189,7 @@ static enum qh_err check_size(const struct mech_call *call, const struct plan *p
     } else if (plan->id.type == CKM_RSA_PKCS_PSS) {
         return size == plan->hash->size ? QH_OK : QH_EDATASIZE;
     } else if (plan->id.type == CKM_RSA_PKCS && plan->hash == NULL) {
-        room -= PKCS1_OVERHEAD;
+        room -= MECH_PKCS1_OVERHEAD;
     }
     /* OpenSSL would sign nothing at all, but never verify it. */
     if (plan->id.type == CKM_RSA_PKCS && size == 0 && call->use != KEY_ENCRYPT) {
@@ -250,74 +252,6 @@ static enum qh_err make_sized(const struct mech_call *call, uint8_t *out, size_t
     return QH_OK;
 }
 
-/* Hide from the compiler what a mask is made of, so that it makes no branch of it. */
-static uint32_t opaque(uint32_t value)
-{
-    __asm__("" : "+r"(value));
-    return value;
-}
-
-/* All ones if so, else zero. */
-static uint32_t mask_is_zero(uint32_t value)
-{
-    return opaque(0u - ((~value & (value - 1)) >> 31));
-}
-
-static uint32_t mask_is_less(uint32_t left, uint32_t right)
-{
-    return opaque(0u - ((left ^ ((left ^ right) | ((left - right) ^ right))) >> 31));
-}
-
-static uint8_t pick(uint32_t mask, uint8_t yes, uint8_t no)
-{
-    return (uint8_t)((mask & yes) | (~mask & no));
-}
-
-/* Move what stands @shift bytes behind the start of @bytes there, in steps of powers of two, so
- * that memory is touched alike for every @shift. */
-static void shift_down(uint8_t *bytes, uint32_t size, uint32_t shift)
-{
-    for (uint32_t step = 1; step < size; step <<= 1) {
-        uint32_t mask = ~mask_is_zero(shift & step);
-
-        for (uint32_t i = 0; i + step < size; i++) {
-            bytes[i] = pick(mask, bytes[i + step], bytes[i]);
-        }
-    }
-}
-
-/* 0, 2, at least 8 bytes that are not 0, 0, the message. @encoded is destroyed. */
-static enum qh_err unpad_pkcs1(uint8_t *encoded, uint32_t encoded_size, uint8_t *out, size_t room,
-                               size_t *ret_size)
-{
-    uint32_t message_max = encoded_size - PKCS1_OVERHEAD;
-    uint32_t found = 0, zero_index = 0, size, fits;
-    uint32_t good = mask_is_zero(encoded[0]) & mask_is_zero(encoded[1] ^ 2u);
-
-    for (uint32_t i = 2; i < encoded_size; i++) {
-        uint32_t is_zero = mask_is_zero(encoded[i]);
-
-        zero_index |= is_zero & ~found & i;
-        found |= is_zero;
-    }
-    good &= found & ~mask_is_less(zero_index, PKCS1_OVERHEAD - 1);
-    size = good & (encoded_size - 1 - zero_index);
-    fits = ~mask_is_less((uint32_t)(room < message_max ? room : message_max), size);
-    shift_down(encoded + PKCS1_OVERHEAD, message_max, good & (zero_index + 1 - PKCS1_OVERHEAD));
-    for (uint32_t i = 0; i < message_max && i < room; i++) {
-        out[i] = pick(good & fits & mask_is_less(i, size), encoded[PKCS1_OVERHEAD + i], out[i]);
-    }
-    /* From here on the result code tells. */
-    if (good == 0) {
-        return QH_ECIPHERTEXT;
-    }
-    if (fits == 0) {
-        return QH_EROOM;
-    }
-    *ret_size = size;
-    return QH_OK;
-}
-
 static enum qh_err decrypt(const struct mech_call *call, uint8_t *out, size_t room,
                            size_t *ret_size)
 {
@@ -339,7 +273,7 @@ static enum qh_err decrypt(const struct mech_call *call, uint8_t *out, size_t ro
     if (EVP_PKEY_decrypt(ctx, plain, &size, call->data.base, call->data.size) != 1) {
         err = material_error(QH_ECIPHERTEXT);
     } else if (call->info->type == CKM_RSA_PKCS) {
-        err = unpad_pkcs1(plain, (uint32_t)size, out, room, ret_size);
+        err = mech_pkcs1_unpad(plain, (uint32_t)size, out, room, ret_size);
     } else if (size > room) {
         err = QH_EROOM;
     } else {
@@ -348,6 +282,137 @@ static enum qh_err decrypt(const struct mech_call *call, uint8_t *out, size_t ro
     }
     sodium_memzero(plain, sizeof plain);
     return err;
+}
+
+/* What stands for a message whose padding is wrong: HMAC-SHA-512 of the ciphertext and a count,
+ * with a key that only the private key gives. */
+static enum qh_err open_substitute(const struct mech_call *call, struct key_op *op)
+{
+    OSSL_PARAM params[2] = {text_param(OSSL_MAC_PARAM_DIGEST, key_hash_find(CKM_SHA512)->name),
+                            OSSL_PARAM_construct_end()};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    SECRET_SCOPED struct secret *room = NULL;
+    BIGNUM *number = BN_secure_new();
+    enum qh_err err = secret_new(MATERIAL_RSA_SIZE_MAX + SUBSTITUTE_KEY_SIZE, &room);
+    uint8_t *digest;
+
+    op->mac = mac == NULL ? NULL : EVP_MAC_CTX_new(mac);
+    if (err != QH_OK || op->mac == NULL || number == NULL) {
+        err = err != QH_OK ? err : material_error(QH_ENOMEM);
+        goto out;
+    }
+    digest = secret_bytes(room) + MATERIAL_RSA_SIZE_MAX;
+    if (EVP_PKEY_get_bn_param(call->key->pkey, OSSL_PKEY_PARAM_RSA_D, &number) != 1 ||
+        BN_bn2binpad(number, secret_bytes(room), MATERIAL_RSA_SIZE_MAX) < 0) {
+        err = material_error(QH_ESYSTEM);
+        goto out;
+    }
+    err = key_hash_data(call->key, key_hash_find(CKM_SHA512),
+                        (struct bytes){secret_view(room), MATERIAL_RSA_SIZE_MAX}, digest);
+    if (err == QH_OK && EVP_MAC_init(op->mac, digest, SUBSTITUTE_KEY_SIZE, params) != 1) {
+        err = material_error(QH_ESYSTEM);
+    }
+out:
+    BN_clear_free(number);
+    EVP_MAC_free(mac);
+    return err;
+}
+
+static enum qh_err fill_substitute(EVP_MAC_CTX *mac, struct bytes data, uint8_t *out, size_t size)
+{
+    uint8_t block[SUBSTITUTE_KEY_SIZE];
+    enum qh_err err = QH_OK;
+
+    for (size_t at = 0; err == QH_OK && at < size; at += sizeof block) {
+        uint8_t count = (uint8_t)(at / sizeof block);
+        size_t left = size - at, got;
+
+        if (EVP_MAC_init(mac, NULL, 0, NULL) != 1 || EVP_MAC_update(mac, &count, 1) != 1 ||
+            EVP_MAC_update(mac, data.base, data.size) != 1 ||
+            EVP_MAC_final(mac, block, &got, sizeof block) != 1) {
+            err = material_error(QH_ESYSTEM);
+        } else {
+            memcpy(out + at, block, left < sizeof block ? left : sizeof block);
+        }
+    }
+    sodium_memzero(block, sizeof block);
+    return err;
+}
+
+/* Once per key; beside the context that decrypts, so that one cannot drive the other out. */
+static enum qh_err take_substitute(const struct mech_call *call, const struct plan *plan,
+                                   EVP_MAC_CTX **ret_mac)
+{
+    struct key_op *op = key_op_find(call->key, &plan->id);
+    enum qh_err err;
+
+    QH_ASSERT(op != NULL);
+    if (op->mac == NULL) {
+        err = open_substitute(call, op);
+        if (err != QH_OK) {
+            key_op_drop(op);
+            return err;
+        }
+    }
+    *ret_mac = op->mac;
+    return QH_OK;
+}
+
+/* @room: what was encoded, the message, what stands for it and 4 bytes that choose its size; each
+ * of a modulus' size. Evenly among all sizes, without a division. */
+static enum qh_err unpad_or(const struct mech_call *call, EVP_MAC_CTX *mac, uint8_t *room,
+                            size_t *ret_size)
+{
+    uint32_t size = (uint32_t)call->key->size, message_max = size - MECH_PKCS1_OVERHEAD;
+    uint8_t *message = room + size, *substitute = message + size,
+            *choice = substitute + message_max;
+    uint32_t number;
+    enum qh_err err = fill_substitute(mac, call->data, substitute, message_max + sizeof number);
+
+    if (err != QH_OK) {
+        return err;
+    }
+    memcpy(&number, choice, sizeof number);
+    number = 1 + (uint32_t)(((uint64_t)number * message_max) >> 32);
+    *ret_size = mech_pkcs1_unpad_or(room, size, substitute, number, message);
+    return QH_OK;
+}
+
+enum qh_err mech_rsa_decrypt_or(const struct mech_call *call, struct secret **ret_message)
+{
+    SECRET_SCOPED struct secret *room = NULL;
+    size_t size = call->key->size, message_size;
+    struct plan plan;
+    EVP_PKEY_CTX *ctx;
+    EVP_MAC_CTX *mac;
+    enum qh_err err = plan_call(call, &plan);
+
+    if (err == QH_OK && call->key->bits < KEY_RSA_BITS_MIN) {
+        err = QH_EKEYSIZE;
+    }
+    if (err == QH_OK && call->data.size != size) {
+        err = QH_ECIPHERTEXTSIZE;
+    }
+    if (err == QH_OK) {
+        err = secret_new(3 * size, &room);
+    }
+    if (err == QH_OK) {
+        err = take_context(call, &plan, &ctx);
+    }
+    if (err == QH_OK) {
+        err = take_substitute(call, &plan, &mac);
+    }
+    if (err != QH_OK) {
+        return err;
+    }
+    if (EVP_PKEY_decrypt(ctx, secret_bytes(room), &size, call->data.base, call->data.size) != 1) {
+        return material_error(QH_ECIPHERTEXT);
+    }
+    err = unpad_or(call, mac, secret_bytes(room), &message_size);
+    if (err != QH_OK) {
+        return err;
+    }
+    return secret_from(secret_view(room) + size, message_size, ret_message);
 }
 
 static enum qh_err make(const struct mech_call *call, uint8_t *out, size_t room, size_t *ret_size)

@@ -5,6 +5,7 @@
 
 #define SIGNS (CKF_SIGN | CKF_VERIFY)
 #define CRYPTS (CKF_ENCRYPT | CKF_DECRYPT)
+#define WRAPS (CKF_WRAP | CKF_UNWRAP)
 #define ON_CURVE (CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS)
 #define NO_DIGEST CK_UNAVAILABLE_INFORMATION
 
@@ -19,6 +20,11 @@
 #define EDWARDS(type, flags, cost)                                          \
     {                                                                       \
         type, CKK_EC_EDWARDS, 255, 448, (flags) | ON_CURVE, NO_DIGEST, cost \
+    }
+/* P-256 has a fast implementation in OpenSSL, the others take ten times as long. */
+#define ECDH(type)                                                           \
+    {                                                                        \
+        type, CKK_EC, 255, 521, CKF_DERIVE | ON_CURVE, NO_DIGEST, MECH_HEAVY \
     }
 #define AES(type, flags)                                    \
     {                                                       \
@@ -38,10 +44,10 @@
 static const struct mech_info table[] = {
     {CKM_RSA_PKCS_KEY_PAIR_GEN, CKK_RSA, KEY_RSA_BITS_MIN, KEY_RSA_BITS_MAX, CKF_GENERATE_KEY_PAIR,
      NO_DIGEST, MECH_SLOW},
-    RSA(CKM_RSA_PKCS, SIGNS | CRYPTS, NO_DIGEST),
+    RSA(CKM_RSA_PKCS, SIGNS | CRYPTS | WRAPS, NO_DIGEST),
     RSA(CKM_RSA_X_509, SIGNS | CRYPTS, NO_DIGEST),
     RSA(CKM_SHA1_RSA_PKCS, SIGNS, CKM_SHA_1),
-    RSA(CKM_RSA_PKCS_OAEP, CRYPTS, NO_DIGEST),
+    RSA(CKM_RSA_PKCS_OAEP, CRYPTS | WRAPS, NO_DIGEST),
     RSA(CKM_RSA_PKCS_PSS, SIGNS, NO_DIGEST),
     RSA(CKM_SHA1_RSA_PKCS_PSS, SIGNS, CKM_SHA_1),
     RSA(CKM_SHA256_RSA_PKCS, SIGNS, CKM_SHA256),
@@ -71,15 +77,25 @@ static const struct mech_info table[] = {
     ECDSA(CKM_ECDSA_SHA256, CKM_SHA256),
     ECDSA(CKM_ECDSA_SHA384, CKM_SHA384),
     ECDSA(CKM_ECDSA_SHA512, CKM_SHA512),
+    ECDH(CKM_ECDH1_DERIVE),
+    ECDH(CKM_ECDH1_COFACTOR_DERIVE),
+    RSA(CKM_RSA_AES_KEY_WRAP, WRAPS, NO_DIGEST),
     EDWARDS(CKM_EC_EDWARDS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR, MECH_HEAVY),
+    {CKM_EC_MONTGOMERY_KEY_PAIR_GEN, CKK_EC_MONTGOMERY, 255, 448, CKF_GENERATE_KEY_PAIR | ON_CURVE,
+     NO_DIGEST, MECH_HEAVY},
     EDWARDS(CKM_EDDSA, SIGNS, MECH_CHEAP),
     AES(CKM_AES_KEY_GEN, CKF_GENERATE),
     AES(CKM_AES_ECB, CRYPTS),
-    AES(CKM_AES_CBC, CRYPTS),
-    AES(CKM_AES_CBC_PAD, CRYPTS),
+    AES(CKM_AES_CBC, CRYPTS | WRAPS),
+    AES(CKM_AES_CBC_PAD, CRYPTS | WRAPS),
     AES(CKM_AES_CTR, CRYPTS),
-    AES(CKM_AES_GCM, CRYPTS),
+    AES(CKM_AES_GCM, CRYPTS | WRAPS),
     AES(CKM_AES_CMAC, SIGNS),
+    AES(CKM_AES_KEY_WRAP, CRYPTS | WRAPS),
+    AES(CKM_AES_KEY_WRAP_PAD, CRYPTS | WRAPS),
+    AES(CKM_AES_KEY_WRAP_KWP, CRYPTS | WRAPS),
+    SECRET(CKM_HKDF_DERIVE, CKF_DERIVE),
+    {CKM_HKDF_KEY_GEN, CKK_HKDF, 8, 8 * KEY_SECRET_SIZE_MAX, CKF_GENERATE, NO_DIGEST, MECH_CHEAP},
 };
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "crypto/password.h"
 #include "hsm/keyring.h"
+#include "hsm/object.h"
 #include "store/store.h"
 
 enum hsm_role { HSM_ROLE_NONE, HSM_ROLE_SO, HSM_ROLE_PO, HSM_ROLE_CO, HSM_ROLE_CU, HSM_ROLES };
@@ -36,6 +37,8 @@ struct directory_partition {
     char serial[17];
     uint64_t mod_revision;
     uint32_t tries, tries_total;
+    bool claimable; /* and not claimed yet */
+    enum object_export export;
     struct secret *key;
     struct directory_role roles[HSM_ROLES]; /* by enum hsm_role; PO, CO, CU */
 };

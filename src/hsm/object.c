@@ -128,20 +128,25 @@ static QH_RESULT open_parts(const struct object *object, struct parts *ret_parts
     return QH_OK;
 }
 
-static bool shows_material(const struct object *object)
+bool object_shows(const struct object *object, enum object_export export)
 {
-    return (object->object_class == CKO_PRIVATE_KEY || object->object_class == CKO_SECRET_KEY) &&
-           object->material != NULL && object_flag(object, CKA_EXTRACTABLE) &&
-           !object_flag(object, CKA_SENSITIVE);
+    if ((object->object_class != CKO_PRIVATE_KEY && object->object_class != CKO_SECRET_KEY) ||
+        !object_flag(object, CKA_EXTRACTABLE) || object_flag(object, CKA_SENSITIVE)) {
+        return false;
+    }
+    return export == OBJECT_EXPORT_CLEAR ||
+           (object->object_class == CKO_SECRET_KEY && !object->token &&
+            object_attribute(object, OBJECT_WAS_TOKEN) == NULL);
 }
 
-QH_RESULT object_read(const struct object *object, object_visit visit, void *data)
+QH_RESULT object_read(const struct object *object, enum object_export export, object_visit visit,
+                      void *data)
 {
     struct parts parts = {0};
     enum qh_err err = QH_OK;
     unsigned next = 0;
 
-    if (shows_material(object)) {
+    if (object->material != NULL && object_shows(object, export)) {
         err = open_parts(object, &parts);
     }
     for (unsigned i = 0; err == QH_OK && i <= object->attribute_count; i++) {
@@ -152,7 +157,7 @@ QH_RESULT object_read(const struct object *object, object_visit visit, void *dat
             err = visit(data, parts.list[next].type, parts.list[next].value);
             next++;
         }
-        if (err == QH_OK && !last) {
+        if (err == QH_OK && !last && object->attributes[i].type != OBJECT_WAS_TOKEN) {
             err = visit(data, object->attributes[i].type, object->attributes[i].value);
         }
     }

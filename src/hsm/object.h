@@ -55,16 +55,29 @@ bool object_matches(const struct object *object, struct attributes template);
  * them, so that it can be found by either. False: @value is not of that form. */
 bool object_unique_id(struct bytes value, uint8_t ret_id[OBJECT_ID_SIZE]);
 
-/* What a client may read: everything but the sensitive. @visit gets each; for keys that are
- * extractable and not sensitive also CKA_VALUE, CKA_PRIVATE_EXPONENT and so on (needs material).
- * Errors: QH_ENOMEM, QH_ESYSTEM, and what @visit returns. */
+/* What may leave a partition of the keys that are CKA_EXTRACTABLE; numbers as in records.proto.
+ *
+ * Values in clear are those of keys that are extractable and not sensitive. But where they are to
+ * leave wrapped alone, or never, only secret keys that were session objects from the beginning
+ * have any: what was agreed upon with somebody else, or brought along, which the application's own
+ * libraries go on with. A copy of a token object remembers what it was. */
+enum object_export { OBJECT_EXPORT_WRAPPED, OBJECT_EXPORT_NEVER, OBJECT_EXPORT_CLEAR };
+
+/* Is its key material among what a client may read? */
+bool object_shows(const struct object *object, enum object_export export);
+/* What a client may read: everything but the sensitive. @visit gets each; for keys that show it
+ * also CKA_VALUE, CKA_PRIVATE_EXPONENT and so on (needs material). Errors: QH_ENOMEM, QH_ESYSTEM,
+ * and what @visit returns. */
 typedef enum qh_err (*object_visit)(void *data, CK_ATTRIBUTE_TYPE type, struct bytes value);
-QH_RESULT object_read(const struct object *object, object_visit visit, void *data);
+QH_RESULT object_read(const struct object *object, enum object_export export, object_visit visit,
+                      void *data);
 
 /* C_CreateObject. Fills defaults, checks values, consistency and completeness; imports key
  * material. Errors: QH_ETEMPLATE, QH_EINCOMPLETE, QH_EATTRIBUTE, QH_EATTRVALUE, QH_EREADONLY,
  * QH_EKEYSIZE, QH_ECURVE, QH_ELIMIT, QH_ENOMEM, QH_ESYSTEM. */
 QH_RESULT object_create(struct attributes template, struct object **ret_object);
+/* The same for PKCS#11's SO if @officer, who alone may set CKA_TRUSTED, on what is not private. */
+QH_RESULT object_create_as(struct attributes template, bool officer, struct object **ret_object);
 
 /* C_GenerateKey, C_GenerateKeyPair (then @ret_private). Slow: it makes the key.
  * Errors: as object_create(), and QH_EMECHANISM, QH_EPARAMETER. */
@@ -76,6 +89,8 @@ QH_RESULT object_generate(const struct mech_params *mechanism, struct attributes
  * QH_EATTRIBUTE, QH_EATTRVALUE, QH_ELIMIT, QH_ENOMEM. */
 QH_RESULT object_change(const struct object *object, struct attributes changes,
                         struct object **ret_object);
+QH_RESULT object_change_as(const struct object *object, struct attributes changes, bool officer,
+                           struct object **ret_object);
 QH_RESULT object_copy(const struct object *object, struct attributes changes,
                       struct object **ret_object);
 
@@ -94,19 +109,28 @@ enum object_use {
 QH_RESULT object_may(const struct object *object, enum object_use use,
                      const struct mech_params *mechanism);
 
-/* C_WrapKey: may @wrapping take @key out (CKA_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED, CKA_TRUSTED, key
- * classes)? Whether @wrapping may wrap at all is object_may()'s. Errors: QH_EUNEXTRACTABLE,
- * QH_ENOTWRAPPABLE. */
-QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *key);
+/* C_WrapKey: may @wrapping take @key out by this mechanism (CKA_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED,
+ * CKA_TRUSTED, key classes)? Whether @wrapping may wrap at all is object_may()'s.
+ * Errors: QH_EUNEXTRACTABLE, QH_ENOTWRAPPABLE. */
+QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *key,
+                          const struct mech_params *mechanism);
 /* C_UnwrapKey: @material as it came out of the wrapping; CKA_CLASS and CKA_KEY_TYPE are the
- * template's. Errors: as object_create(), and QH_EWRAPPED if the bytes are no such key. */
+ * template's. Errors: as object_create(), QH_EWRAPPED or QH_EWRAPPEDSIZE if the bytes are no such
+ * key, QH_ETEMPLATE also if CKA_VALUE_LEN says otherwise. */
 QH_RESULT object_unwrap(struct bytes material, struct attributes template,
                         struct object **ret_object);
+/* What can be said of the template before there is any material: what is refused of it here is not
+ * to depend on that. Errors: as object_unwrap(). */
+QH_RESULT object_unwrap_check(const struct mech_params *mechanism, struct attributes template);
 /* C_DeriveKey: how many bytes the template asks for (CKA_VALUE_LEN, or what the key type says; 0:
- * all there are), then the key. CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE follow @base.
+ * all there are), then the key. CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE follow the base key.
  * Errors: as object_generate(). */
+struct object_history {
+    bool always_sensitive, never_extractable;
+};
+struct object_history object_history(const struct object *base);
 QH_RESULT object_derive_size(struct attributes template, size_t *ret_size);
-QH_RESULT object_derive(const struct object *base, struct bytes value, struct attributes template,
+QH_RESULT object_derive(struct object_history base, struct bytes value, struct attributes template,
                         struct object **ret_object);
 
 /* Encoding, into secret memory. Errors: QH_ELIMIT (above STORE_VALUE_SIZE_MAX sealed), QH_ENOMEM,

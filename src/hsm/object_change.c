@@ -1,6 +1,19 @@
 /* C_SetAttributeValue and C_CopyObject: a changed copy. */
 #include "hsm/object_private.h"
 
+static bool is_same(const struct draft *draft, CK_ATTRIBUTE_TYPE type, struct bytes value)
+{
+    const struct attribute *own = draft_find(draft, type);
+
+    return own != NULL && bytes_compare(own->value, value) == 0;
+}
+
+/* Who gives trust, and to what (footnote 10). */
+static bool may_trust(const struct draft *draft, bool officer)
+{
+    return officer && !draft_flag(draft, CKA_PRIVATE);
+}
+
 /* May the value go from what it is to @value? */
 static bool may_become(const struct draft *draft, const struct attribute_rule *rule,
                        struct bytes value, bool copy)
@@ -16,11 +29,16 @@ static bool may_become(const struct draft *draft, const struct attribute_rule *r
         return value.base[0] == 1 || !draft_flag(draft, rule->type);
     case CHANGED_TO_FALSE:
         return value.base[0] == 0 || draft_flag(draft, rule->type);
+    case CHANGED_TO_EMPTY:
+        return value.size == 0;
+    case CHANGED_TO_SAME:
+        return is_same(draft, rule->type, value);
     }
     return false;
 }
 
-static QH_RESULT change_one(struct draft *draft, const struct attribute *change, bool copy)
+static QH_RESULT change_one(struct draft *draft, const struct attribute *change, bool copy,
+                            bool officer)
 {
     const struct attribute_rule *rule =
         object_rule(draft->object_class, draft->key_type, change->type);
@@ -31,8 +49,13 @@ static QH_RESULT change_one(struct draft *draft, const struct attribute *change,
     if (!object_value_fits(rule, change->value)) {
         return QH_EATTRVALUE;
     }
-    if (!may_become(draft, rule, change->value, copy)) {
+    if (!may_become(draft, rule, change->value, copy) &&
+        !(rule->type == CKA_TRUSTED && may_trust(draft, officer))) {
         return QH_EREADONLY;
+    }
+    if (rule->changed == CHANGED_TO_EMPTY) {
+        draft_remove(draft, change->type);
+        return QH_OK;
     }
     /* What was private would be shown to whoever is not logged in. */
     if (change->type == CKA_PRIVATE && draft_flag(draft, CKA_PRIVATE) &&
@@ -43,8 +66,18 @@ static QH_RESULT change_one(struct draft *draft, const struct attribute *change,
     return QH_OK;
 }
 
+/* Else a copy would be a way to read what is kept back of token objects. */
+static void remember_token(struct draft *draft, const struct object *object)
+{
+    bool hidden = object->object_class == CKO_PRIVATE_KEY || object->object_class == CKO_SECRET_KEY;
+
+    if (object->token && hidden) {
+        draft_put(draft, OBJECT_WAS_TOKEN, (struct bytes){NULL, 0});
+    }
+}
+
 static QH_RESULT change_all(const struct object *object, struct attributes changes, bool copy,
-                            struct object **ret_object)
+                            bool officer, struct object **ret_object)
 {
     struct draft draft;
     enum qh_err err = template_check(changes);
@@ -54,11 +87,12 @@ static QH_RESULT change_all(const struct object *object, struct attributes chang
     }
     err = draft_init_from(&draft, object);
     for (unsigned i = 0; err == QH_OK && i < changes.count; i++) {
-        err = change_one(&draft, &changes.list[i], copy);
+        err = change_one(&draft, &changes.list[i], copy, officer);
     }
     if (err == QH_OK) {
         if (copy) {
             draft_put_unique_id(&draft);
+            remember_token(&draft, object);
         }
         err = draft_finish(&draft, ret_object);
     }
@@ -66,13 +100,19 @@ static QH_RESULT change_all(const struct object *object, struct attributes chang
     return err;
 }
 
-QH_RESULT object_change(const struct object *object, struct attributes changes,
-                        struct object **ret_object)
+QH_RESULT object_change_as(const struct object *object, struct attributes changes, bool officer,
+                           struct object **ret_object)
 {
     if (!object_flag(object, CKA_MODIFIABLE)) {
         return QH_EREADONLY;
     }
-    return change_all(object, changes, false, ret_object);
+    return change_all(object, changes, false, officer, ret_object);
+}
+
+QH_RESULT object_change(const struct object *object, struct attributes changes,
+                        struct object **ret_object)
+{
+    return object_change_as(object, changes, false, ret_object);
 }
 
 QH_RESULT object_copy(const struct object *object, struct attributes changes,
@@ -81,5 +121,5 @@ QH_RESULT object_copy(const struct object *object, struct attributes changes,
     if (!object_flag(object, CKA_COPYABLE)) {
         return QH_EREADONLY;
     }
-    return change_all(object, changes, true, ret_object);
+    return change_all(object, changes, true, false, ret_object);
 }

@@ -78,42 +78,19 @@ static QH_RESULT create_half(struct draft *draft, struct attributes template,
                           ? import_private(draft, template, public)
                           : import_public(draft, template, public);
 
-    if (err != QH_OK) {
-        return err;
-    }
-    if (draft->key_type == CKK_RSA) {
-        draft_put(draft, CKA_MODULUS, public->modulus);
-        draft_put(draft, CKA_PUBLIC_EXPONENT, public->public_exponent);
-    } else {
-        draft_put(draft, CKA_EC_POINT, public->ec_point);
-    }
-    if (draft->key_type == CKK_RSA && draft->object_class == CKO_PUBLIC_KEY) {
+    if (err == QH_OK && draft->key_type == CKK_RSA && draft->object_class == CKO_PUBLIC_KEY) {
         err = draft_compute_ulong(draft, CKA_MODULUS_BITS, modulus_bits(public->modulus),
                                   QH_ETEMPLATE);
     }
-    if (err != QH_OK) {
-        return err;
-    }
-    return draft_compute(draft, CKA_PUBLIC_KEY_INFO, public->spki, QH_ETEMPLATE);
+    return err == QH_OK ? draft_put_public(draft, public) : err;
 }
 
-static QH_RESULT create_secret(struct draft *draft, struct attributes template)
+/* A certificate may be left at its URL, with the hashes of the two keys (4.6.3). */
+static bool is_elsewhere(struct attributes template)
 {
-    struct bytes value = template_bytes(template, CKA_VALUE);
-    uint8_t check_value[3];
-    /* It looks at the size, too, and at whatever else the type asks for. */
-    enum qh_err err = key_check_value(draft->key_type, value, check_value);
-
-    if (err == QH_OK) {
-        err = secret_from(value.base, value.size, &draft->material);
-    }
-    if (err == QH_OK) {
-        err = draft_compute_ulong(draft, CKA_VALUE_LEN, value.size, QH_ETEMPLATE);
-    }
-    if (err != QH_OK) {
-        return err;
-    }
-    return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
+    return template_bytes(template, CKA_URL).size > 0 &&
+           template_bytes(template, CKA_HASH_OF_SUBJECT_PUBLIC_KEY).size > 0 &&
+           template_bytes(template, CKA_HASH_OF_ISSUER_PUBLIC_KEY).size > 0;
 }
 
 /* A certificate's check value is of its SHA-1. */
@@ -126,7 +103,7 @@ static QH_RESULT create_certificate(struct draft *draft, struct attributes templ
     size_t size;
 
     if (value.size == 0) {
-        return QH_EATTRVALUE;
+        return is_elsewhere(template) ? QH_OK : QH_EATTRVALUE;
     }
     err = mech_digest_new(CKM_SHA_1, &digest);
     if (err != QH_OK) {
@@ -140,17 +117,6 @@ static QH_RESULT create_certificate(struct draft *draft, struct attributes templ
     return err == QH_OK ? draft_check_value(draft, (struct bytes){hash, 3}) : err;
 }
 
-/* Keys that came from outside: what is said of their past. */
-static void put_origin(struct draft *draft)
-{
-    draft_put_flag(draft, CKA_LOCAL, false);
-    draft_put_ulong(draft, CKA_KEY_GEN_MECHANISM, CK_UNAVAILABLE_INFORMATION);
-    if (draft->object_class != CKO_PUBLIC_KEY) {
-        draft_put_flag(draft, CKA_ALWAYS_SENSITIVE, false);
-        draft_put_flag(draft, CKA_NEVER_EXTRACTABLE, false);
-    }
-}
-
 static QH_RESULT create_material(struct draft *draft, struct attributes template,
                                  struct key_public *public)
 {
@@ -158,7 +124,7 @@ static QH_RESULT create_material(struct draft *draft, struct attributes template
     case CKO_CERTIFICATE:
         return create_certificate(draft, template);
     case CKO_SECRET_KEY:
-        return create_secret(draft, template);
+        return draft_put_secret(draft, template_bytes(template, CKA_VALUE));
     case CKO_PRIVATE_KEY:
     case CKO_PUBLIC_KEY:
         return create_half(draft, template, public);
@@ -167,29 +133,7 @@ static QH_RESULT create_material(struct draft *draft, struct attributes template
     }
 }
 
-static QH_RESULT read_class(struct attributes template, CK_OBJECT_CLASS *ret_class,
-                            CK_KEY_TYPE *ret_key_type)
-{
-    enum qh_err err = template_ulong(template, CKA_CLASS, ret_class);
-
-    *ret_key_type = CK_UNAVAILABLE_INFORMATION;
-    if (err != QH_OK) {
-        return err;
-    }
-    if (!object_class_exists(*ret_class)) {
-        return QH_EATTRVALUE;
-    }
-    if (!object_class_is_key(*ret_class)) {
-        return QH_OK;
-    }
-    err = template_ulong(template, CKA_KEY_TYPE, ret_key_type);
-    if (err != QH_OK) {
-        return err;
-    }
-    return object_key_type_fits(*ret_class, *ret_key_type) ? QH_OK : QH_EATTRVALUE;
-}
-
-QH_RESULT object_create(struct attributes template, struct object **ret_object)
+QH_RESULT object_create_as(struct attributes template, bool officer, struct object **ret_object)
 {
     struct key_public public = {0};
     CK_OBJECT_CLASS object_class;
@@ -198,13 +142,13 @@ QH_RESULT object_create(struct attributes template, struct object **ret_object)
     enum qh_err err = template_check(template);
 
     if (err == QH_OK) {
-        err = read_class(template, &object_class, &key_type);
+        err = template_class(template, &object_class, &key_type);
     }
     if (err != QH_OK) {
         return err;
     }
     draft_init(&draft, object_class, key_type);
-    err = draft_take_created(&draft, template);
+    err = draft_take(&draft, template, MAKING_CREATED, officer);
     if (err == QH_OK) {
         err = create_material(&draft, template, &public);
     }
@@ -212,11 +156,16 @@ QH_RESULT object_create(struct attributes template, struct object **ret_object)
         goto out;
     }
     if (object_class_is_key(object_class)) {
-        put_origin(&draft);
+        draft_put_foreign(&draft);
     }
     err = draft_finish(&draft, ret_object);
 out:
     draft_close(&draft);
     free(public.block);
     return err;
+}
+
+QH_RESULT object_create(struct attributes template, struct object **ret_object)
+{
+    return object_create_as(template, false, ret_object);
 }

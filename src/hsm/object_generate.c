@@ -11,8 +11,10 @@ static const struct generator {
     {CKM_RSA_PKCS_KEY_PAIR_GEN, CKK_RSA, true},
     {CKM_EC_KEY_PAIR_GEN, CKK_EC, true},
     {CKM_EC_EDWARDS_KEY_PAIR_GEN, CKK_EC_EDWARDS, true},
+    {CKM_EC_MONTGOMERY_KEY_PAIR_GEN, CKK_EC_MONTGOMERY, true},
     {CKM_AES_KEY_GEN, CKK_AES, false},
     {CKM_GENERIC_SECRET_KEY_GEN, CKK_GENERIC_SECRET, false},
+    {CKM_HKDF_KEY_GEN, CKK_HKDF, false},
 };
 
 static const struct generator *find_generator(CK_MECHANISM_TYPE mechanism)
@@ -41,7 +43,6 @@ static void put_origin(struct draft *draft, CK_MECHANISM_TYPE mechanism)
 
 static QH_RESULT generate_secret(struct draft *draft, struct attributes template)
 {
-    uint8_t check_value[3];
     CK_ULONG size;
     enum qh_err err = template_ulong(template, CKA_VALUE_LEN, &size);
 
@@ -55,12 +56,7 @@ static QH_RESULT generate_secret(struct draft *draft, struct attributes template
     if (err != QH_OK) {
         return err;
     }
-    err = key_check_value(draft->key_type, (struct bytes){secret_view(draft->material), size},
-                          check_value);
-    if (err != QH_OK) {
-        return err;
-    }
-    return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
+    return draft_put_secret(draft, (struct bytes){secret_view(draft->material), size});
 }
 
 static QH_RESULT generate_one(const struct generator *generator, struct attributes template,
@@ -70,7 +66,7 @@ static QH_RESULT generate_one(const struct generator *generator, struct attribut
     enum qh_err err;
 
     draft_init(&draft, CKO_SECRET_KEY, generator->key_type);
-    err = draft_take_generated(&draft, template);
+    err = draft_take(&draft, template, MAKING_GENERATED, false);
     if (err == QH_OK) {
         err = generate_secret(&draft, template);
     }
@@ -107,14 +103,10 @@ static QH_RESULT generate_rsa(struct attributes template, struct secret **ret_pr
 static QH_RESULT put_public(struct draft *draft, struct attributes template,
                             const struct key_public *public)
 {
-    if (draft->key_type == CKK_RSA) {
-        draft_put(draft, CKA_MODULUS, public->modulus);
-        draft_put(draft, CKA_PUBLIC_EXPONENT, public->public_exponent);
-    } else {
+    if (draft->key_type != CKK_RSA) {
         draft_put(draft, CKA_EC_PARAMS, template_bytes(template, CKA_EC_PARAMS));
-        draft_put(draft, CKA_EC_POINT, public->ec_point);
     }
-    return draft_compute(draft, CKA_PUBLIC_KEY_INFO, public->spki, QH_ETEMPLATE);
+    return draft_put_public(draft, public);
 }
 
 static QH_RESULT generate_material(struct draft *public, struct draft *private,
@@ -151,9 +143,9 @@ static QH_RESULT generate_pair(const struct generator *generator, struct attribu
 
     draft_init(&public, CKO_PUBLIC_KEY, generator->key_type);
     draft_init(&private, CKO_PRIVATE_KEY, generator->key_type);
-    err = draft_take_generated(&public, template);
+    err = draft_take(&public, template, MAKING_GENERATED, false);
     if (err == QH_OK) {
-        err = draft_take_generated(&private, private_template);
+        err = draft_take(&private, private_template, MAKING_GENERATED, false);
     }
     if (err == QH_OK) {
         err = generate_material(&public, &private, template, &parts);

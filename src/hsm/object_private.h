@@ -8,6 +8,10 @@
 
 #include "hsm/object.h"
 
+/* An attribute that no client can name or read: empty, in copies of token objects, and in theirs.
+ */
+#define OBJECT_WAS_TOKEN (CKA_VENDOR_DEFINED | 0x51480001UL)
+
 /* ---- the table (object_table.c) ---- */
 
 enum attribute_kind {
@@ -29,9 +33,13 @@ enum attribute_kind {
 #define KEYS_EC 0x02u
 #define KEYS_EDWARDS 0x04u
 #define KEYS_AES 0x08u
-#define KEYS_GENERIC 0x10u /* generic secrets, and those for one HMAC */
+#define KEYS_GENERIC 0x10u /* generic secrets, and those for HKDF or one HMAC */
 #define KEYS_NONE 0x20u
-#define KEYS_ANY 0x3fu
+#define KEYS_MONTGOMERY 0x40u
+#define KEYS_ANY 0x7fu
+
+/* How an object is made. */
+enum making { MAKING_CREATED, MAKING_GENERATED, MAKING_UNWRAPPED, MAKING_DERIVED };
 
 /* May the template of C_CreateObject or C_GenerateKey(Pair) name it? */
 enum attribute_given {
@@ -47,7 +55,9 @@ enum attribute_changed {
     CHANGED_IN_COPY,
     CHANGED_FREELY,
     CHANGED_TO_TRUE, /* and never back */
-    CHANGED_TO_FALSE
+    CHANGED_TO_FALSE,
+    CHANGED_TO_EMPTY, /* which takes it away */
+    CHANGED_TO_SAME   /* it may be named with the value that it has */
 };
 
 enum attribute_default {
@@ -129,11 +139,23 @@ QH_RESULT draft_compute_ulong(struct draft *draft, CK_ATTRIBUTE_TYPE type, CK_UL
 /* CKA_CHECK_VALUE: an empty one in the template leaves it out. Errors: QH_EATTRVALUE. */
 QH_RESULT draft_check_value(struct draft *draft, struct bytes value);
 
-/* Take what the template names, key material left out. The template was checked.
+/* Take what the template names, key material left out. The template was checked. @officer: it is
+ * PKCS#11's SO who asks.
  * Errors: QH_EATTRIBUTE, QH_EATTRVALUE, QH_EREADONLY, QH_EINCOMPLETE, QH_ETEMPLATE (another class
  * or key type). */
-QH_RESULT draft_take_created(struct draft *draft, struct attributes template);
-QH_RESULT draft_take_generated(struct draft *draft, struct attributes template);
+QH_RESULT draft_take(struct draft *draft, struct attributes template, enum making making,
+                     bool officer);
+
+/* The value of a secret key: checked, with CKA_VALUE_LEN and CKA_CHECK_VALUE. Errors: QH_EKEYSIZE,
+ * QH_ETEMPLATE, QH_EATTRVALUE, QH_ENOMEM, QH_ESYSTEM. */
+QH_RESULT draft_put_secret(struct draft *draft, struct bytes value);
+/* What is public of a key's half. @public backs values of the draft. Errors: QH_ETEMPLATE. */
+QH_RESULT draft_put_public(struct draft *draft, const struct key_public *public);
+/* What is said of the past of a key that was not generated here. */
+void draft_put_foreign(struct draft *draft);
+/* CKA_CLASS and CKA_KEY_TYPE of a template. Errors: QH_EINCOMPLETE, QH_EATTRVALUE. */
+QH_RESULT template_class(struct attributes template, CK_OBJECT_CLASS *ret_class,
+                         CK_KEY_TYPE *ret_key_type);
 
 /* Fill in the defaults, look for contradictions and make the object; the material goes to it.
  * Errors: QH_ETEMPLATE, QH_ELIMIT (ATTRIBUTES_MAX), QH_ENOMEM. */

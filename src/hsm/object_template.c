@@ -223,7 +223,8 @@ QH_RESULT draft_check_value(struct draft *draft, struct bytes value)
 }
 
 /* Values that the kind does not tell. */
-static QH_RESULT check_named_value(const struct draft *draft, const struct attribute *attribute)
+static QH_RESULT check_named_value(const struct draft *draft, const struct attribute *attribute,
+                                   bool officer)
 {
     switch (attribute->type) {
     case CKA_CLASS:
@@ -235,50 +236,66 @@ static QH_RESULT check_named_value(const struct draft *draft, const struct attri
     case CKA_CERTIFICATE_CATEGORY:
         return ulong_of(attribute->value) <= CK_CERTIFICATE_CATEGORY_OTHER_ENTITY ? QH_OK
                                                                                   : QH_EATTRVALUE;
+    case CKA_JAVA_MIDP_SECURITY_DOMAIN:
+        return ulong_of(attribute->value) <= CK_SECURITY_DOMAIN_THIRD_PARTY ? QH_OK : QH_EATTRVALUE;
     case CKA_TRUSTED:
-        /* Footnote 10: true by the SO alone, who has no way to do it here. */
-        return attribute->value.base[0] == 0 ? QH_OK : QH_EREADONLY;
+        /* Footnote 10: true by the SO alone. */
+        return attribute->value.base[0] == 0 || officer ? QH_OK : QH_EREADONLY;
     default:
         return QH_OK;
     }
 }
 
-static QH_RESULT take(struct draft *draft, struct attributes template, bool generated)
+/* What comes out of a wrapping or a derivation is computed, so that it may be named with the value
+ * that comes out; the rest is as with keys that are generated. */
+static enum attribute_given given_of(const struct attribute_rule *rule, enum making making)
 {
-    for (unsigned i = 0; i < template.count; i++) {
-        const struct attribute *attribute = &template.list[i];
-        const struct attribute_rule *rule =
-            object_rule(draft->object_class, draft->key_type, attribute->type);
-        enum qh_err err;
-
-        if (rule == NULL) {
-            return QH_EATTRIBUTE;
-        }
-        if ((generated ? rule->generated : rule->created) == GIVEN_NEVER) {
-            return QH_EREADONLY;
-        }
-        if (!object_value_fits(rule, attribute->value)) {
-            return QH_EATTRVALUE;
-        }
-        err = check_named_value(draft, attribute);
-        if (err != QH_OK) {
-            return err;
-        }
-        if (!rule->sensitive) {
-            draft_put(draft, attribute->type, attribute->value);
-        }
+    if (making == MAKING_CREATED) {
+        return rule->created;
     }
-    return QH_OK;
+    if (making == MAKING_GENERATED) {
+        return rule->generated;
+    }
+    if (rule->type == CKA_VALUE_LEN || rule->type == CKA_PUBLIC_KEY_INFO) {
+        return GIVEN_SAME;
+    }
+    if (making == MAKING_UNWRAPPED && (rule->type == CKA_CLASS || rule->type == CKA_KEY_TYPE)) {
+        return GIVEN_MUST;
+    }
+    return rule->generated;
+}
+
+static QH_RESULT take_one(struct draft *draft, const struct attribute *attribute,
+                          enum making making, bool officer)
+{
+    const struct attribute_rule *rule =
+        object_rule(draft->object_class, draft->key_type, attribute->type);
+    enum qh_err err;
+
+    if (rule == NULL) {
+        return QH_EATTRIBUTE;
+    }
+    if (given_of(rule, making) == GIVEN_NEVER) {
+        return QH_EREADONLY;
+    }
+    if (!object_value_fits(rule, attribute->value)) {
+        return QH_EATTRVALUE;
+    }
+    err = check_named_value(draft, attribute, officer);
+    if (err == QH_OK && !rule->sensitive) {
+        draft_put(draft, attribute->type, attribute->value);
+    }
+    return err;
 }
 
 static QH_RESULT look_for_missing(const struct draft *draft, struct attributes template,
-                                  bool generated)
+                                  enum making making)
 {
     unsigned count;
     const struct attribute_rule *rules = object_table(&count);
 
     for (unsigned i = 0; i < count; i++) {
-        if ((generated ? rules[i].generated : rules[i].created) == GIVEN_MUST &&
+        if (given_of(&rules[i], making) == GIVEN_MUST &&
             object_rule_concerns(&rules[i], draft->object_class, draft->key_type) &&
             template_find(template, rules[i].type) == NULL) {
             return QH_EINCOMPLETE;
@@ -287,18 +304,89 @@ static QH_RESULT look_for_missing(const struct draft *draft, struct attributes t
     return QH_OK;
 }
 
-QH_RESULT draft_take_created(struct draft *draft, struct attributes template)
+/* Trust is shown to everybody, or it is nobody's business. */
+static QH_RESULT check_trust(const struct draft *draft)
 {
-    enum qh_err err = take(draft, template, false);
+    const struct attribute *given = draft_find(draft, CKA_PRIVATE);
+    bool hidden = draft->object_class == CKO_PRIVATE_KEY || draft->object_class == CKO_SECRET_KEY;
+    bool is_private = given != NULL ? draft_flag(draft, CKA_PRIVATE) : hidden;
 
-    return err == QH_OK ? look_for_missing(draft, template, false) : err;
+    return draft_flag(draft, CKA_TRUSTED) && is_private ? QH_EREADONLY : QH_OK;
 }
 
-QH_RESULT draft_take_generated(struct draft *draft, struct attributes template)
+QH_RESULT draft_take(struct draft *draft, struct attributes template, enum making making,
+                     bool officer)
 {
-    enum qh_err err = take(draft, template, true);
+    enum qh_err err = QH_OK;
 
-    return err == QH_OK ? look_for_missing(draft, template, true) : err;
+    for (unsigned i = 0; err == QH_OK && i < template.count; i++) {
+        err = take_one(draft, &template.list[i], making, officer);
+    }
+    if (err == QH_OK) {
+        err = check_trust(draft);
+    }
+    return err == QH_OK ? look_for_missing(draft, template, making) : err;
+}
+
+QH_RESULT template_class(struct attributes template, CK_OBJECT_CLASS *ret_class,
+                         CK_KEY_TYPE *ret_key_type)
+{
+    enum qh_err err = template_ulong(template, CKA_CLASS, ret_class);
+
+    *ret_key_type = CK_UNAVAILABLE_INFORMATION;
+    if (err != QH_OK) {
+        return err;
+    }
+    if (!object_class_exists(*ret_class)) {
+        return QH_EATTRVALUE;
+    }
+    if (!object_class_is_key(*ret_class)) {
+        return QH_OK;
+    }
+    err = template_ulong(template, CKA_KEY_TYPE, ret_key_type);
+    if (err != QH_OK) {
+        return err;
+    }
+    return object_key_type_fits(*ret_class, *ret_key_type) ? QH_OK : QH_EATTRVALUE;
+}
+
+QH_RESULT draft_put_secret(struct draft *draft, struct bytes value)
+{
+    uint8_t check_value[3];
+    /* It looks at the size, too, and at whatever else the type asks for. */
+    enum qh_err err = key_check_value(draft->key_type, value, check_value);
+
+    if (err == QH_OK && draft->material == NULL) {
+        err = secret_from(value.base, value.size, &draft->material);
+    }
+    if (err == QH_OK) {
+        err = draft_compute_ulong(draft, CKA_VALUE_LEN, value.size, QH_ETEMPLATE);
+    }
+    if (err != QH_OK) {
+        return err;
+    }
+    return draft_check_value(draft, (struct bytes){check_value, sizeof check_value});
+}
+
+QH_RESULT draft_put_public(struct draft *draft, const struct key_public *public)
+{
+    if (draft->key_type == CKK_RSA) {
+        draft_put(draft, CKA_MODULUS, public->modulus);
+        draft_put(draft, CKA_PUBLIC_EXPONENT, public->public_exponent);
+    } else {
+        draft_put(draft, CKA_EC_POINT, public->ec_point);
+    }
+    return draft_compute(draft, CKA_PUBLIC_KEY_INFO, public->spki, QH_ETEMPLATE);
+}
+
+void draft_put_foreign(struct draft *draft)
+{
+    draft_put_flag(draft, CKA_LOCAL, false);
+    draft_put_ulong(draft, CKA_KEY_GEN_MECHANISM, CK_UNAVAILABLE_INFORMATION);
+    if (draft->object_class != CKO_PUBLIC_KEY) {
+        draft_put_flag(draft, CKA_ALWAYS_SENSITIVE, false);
+        draft_put_flag(draft, CKA_NEVER_EXTRACTABLE, false);
+    }
 }
 
 static void put_default(struct draft *draft, const struct attribute_rule *rule)

@@ -11,29 +11,6 @@ static const struct {
     [OBJECT_DERIVE] = {CKA_DERIVE, CKF_DERIVE},
 };
 
-/* Keys for one HMAC serve that one alone; generic secrets serve every one. */
-static const struct {
-    CK_KEY_TYPE key_type;
-    CK_MECHANISM_TYPE mechanism;
-} hmacs[] = {
-    {CKK_SHA_1_HMAC, CKM_SHA_1_HMAC},   {CKK_SHA224_HMAC, CKM_SHA224_HMAC},
-    {CKK_SHA256_HMAC, CKM_SHA256_HMAC}, {CKK_SHA384_HMAC, CKM_SHA384_HMAC},
-    {CKK_SHA512_HMAC, CKM_SHA512_HMAC},
-};
-
-static bool type_fits(CK_KEY_TYPE key_type, const struct mech_info *info)
-{
-    if (key_type == info->key_type) {
-        return key_type != CK_UNAVAILABLE_INFORMATION;
-    }
-    for (unsigned i = 0; i < sizeof hmacs / sizeof hmacs[0]; i++) {
-        if (hmacs[i].mechanism == info->type) {
-            return key_type == CKK_GENERIC_SECRET || key_type == hmacs[i].key_type;
-        }
-    }
-    return false;
-}
-
 /* An empty list, or none, allows all. */
 static bool mechanism_allowed(const struct object *object, CK_MECHANISM_TYPE type)
 {
@@ -52,6 +29,13 @@ static bool mechanism_allowed(const struct object *object, CK_MECHANISM_TYPE typ
     return false;
 }
 
+/* RSA signatures that hold what they sign are made and used with an attribute of their own. */
+static bool is_recovered(const struct object *object, enum object_use use, CK_MECHANISM_TYPE type)
+{
+    return use == OBJECT_SIGN && (type == CKM_RSA_PKCS || type == CKM_RSA_X_509) &&
+           object_flag(object, CKA_SIGN_RECOVER);
+}
+
 QH_RESULT object_may(const struct object *object, enum object_use use,
                      const struct mech_params *mechanism)
 {
@@ -60,10 +44,10 @@ QH_RESULT object_may(const struct object *object, enum object_use use,
     if (info == NULL || (info->flags & uses[use].flag) == 0) {
         return QH_EMECHANISM;
     }
-    if (!type_fits(object->key_type, info)) {
+    if (!mech_takes(info, object->key_type)) {
         return QH_EKEYTYPE;
     }
-    if (!object_flag(object, uses[use].attribute)) {
+    if (!object_flag(object, uses[use].attribute) && !is_recovered(object, use, mechanism->type)) {
         return QH_EKEYUSE;
     }
     return mechanism_allowed(object, mechanism->type) ? QH_OK : QH_EMECHANISM;

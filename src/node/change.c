@@ -32,7 +32,8 @@ struct change {
     struct change *next; /* parked */
     struct request *request;
     change_build build;
-    uint8_t id[ONCE_ID_SIZE]; /* made by bind_id(); after a fence the next one */
+    void (*then)(struct request *request); /* NULL: it is answered */
+    uint8_t id[ONCE_ID_SIZE];              /* made by bind_id(); after a fence the next one */
     unsigned attempts;
 };
 
@@ -145,7 +146,16 @@ static void answer(struct change *change, enum qh_err err, const char *detail)
  * counting of which is the change. */
 static void answer_response(struct change *change)
 {
-    answer(change, (enum qh_err)change->request->response->error, NULL);
+    struct request *request = change->request;
+    void (*then)(struct request * request) = change->then;
+
+    if (then == NULL || request->response->error != QH_OK) {
+        answer(change, (enum qh_err)request->response->error, NULL);
+        return;
+    }
+    request->change = NULL;
+    free(change);
+    then(request);
 }
 
 /* A response without anything in it, in place of what an earlier attempt left. */
@@ -450,7 +460,8 @@ static void begin(struct request *request)
     }
 }
 
-void change_run(struct request *request, change_build build)
+void change_run_then(struct request *request, change_build build,
+                     void (*then)(struct request *request))
 {
     struct change *change;
 
@@ -466,8 +477,14 @@ void change_run(struct request *request, change_build build)
     QH_ASSERT(request->change == NULL);
     change->request = request;
     change->build = build;
+    change->then = then;
     request->change = change;
     request_run_on(request, REQUEST_CONTROL, begin);
+}
+
+void change_run(struct request *request, change_build build)
+{
+    change_run_then(request, build, NULL);
 }
 
 void change_tick(struct control *control, uint64_t now_ms)

@@ -42,5 +42,10 @@ void change_delete(struct change_list *list, struct bytes key);
  * QH_ENOQUORUM (no majority before the deadline: not done, as far as known QH_EUNKNOWN), QH_EBUSY.
  */
 void change_run(struct request *request, change_build build);
+/* The same, but what was done (now, or by an earlier copy of the request) is not answered yet:
+ * @then goes on with it on the control thread, and ends the request. What was refused is answered.
+ */
+void change_run_then(struct request *request, change_build build,
+                     void (*then)(struct request *request));
 
 #endif

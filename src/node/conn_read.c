@@ -45,7 +45,7 @@ static void take_frame(struct conn *conn, struct bytes body)
 {
     ProtobufCMessage *message = NULL;
     struct request *request;
-    enum qh_err err = wire_unpack(&quadhsm__request__descriptor, body, &message);
+    enum qh_err err = wire_unpack_whole(&quadhsm__request__descriptor, body, &message);
 
     if (err != QH_OK) {
         refuse(conn, err, "the frame holds no request");

@@ -55,6 +55,13 @@ static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_USE] = {handle_use, FROM_CLIENT, PARTITION_MUST, .looks = true,
                                   .waits = true},
 
+    [QUADHSM__REQUEST__OP_WRAP] = {handle_wrap, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                   .waits = true},
+    [QUADHSM__REQUEST__OP_UNWRAP] = {handle_unwrap, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                     .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_DERIVE] = {handle_derive, FROM_CLIENT, PARTITION_MUST, .looks = true,
+                                     .waits = true, .change = true},
+
     [QUADHSM__REQUEST__OP_ROLE_INIT] = {handle_role_init, FROM_CLIENT, PARTITION_MUST,
                                         ROLE(SO) | ROLE(PO), .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_ROLE_PASSWD] = {handle_role_passwd, FROM_CLIENT, PARTITION_MAY,
@@ -62,10 +69,16 @@ static const struct rule rules[] = {
     [QUADHSM__REQUEST__OP_ROLE_UNLOCK] = {handle_role_unlock, FROM_CLIENT, PARTITION_MUST,
                                           ROLE(SO) | ROLE(PO), .waits = true, .change = true},
 
+    [QUADHSM__REQUEST__OP_PARTITION_INIT] = {handle_partition_init, FROM_CLIENT, PARTITION_MUST,
+                                             .waits = true, .change = true},
+
     [QUADHSM__REQUEST__OP_PARTITION_CREATE] = {handle_partition_create, FROM_CLIENT,
                                                PARTITION_IGNORED, ROLE(SO), .admin = true,
                                                .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_PARTITION_DELETE] = {handle_partition_delete, FROM_CLIENT,
+                                               PARTITION_IGNORED, ROLE(SO), .admin = true,
+                                               .waits = true, .change = true},
+    [QUADHSM__REQUEST__OP_PARTITION_POLICY] = {handle_partition_policy, FROM_CLIENT,
                                                PARTITION_IGNORED, ROLE(SO), .admin = true,
                                                .waits = true, .change = true},
     [QUADHSM__REQUEST__OP_PARTITION_LIST] = {handle_partition_list, FROM_CLIENT, .admin = true,

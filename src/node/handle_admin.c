@@ -16,6 +16,7 @@
 #include "node/admin.h"
 #include "node/handlers.h"
 #include "node/node.h"
+#include "node/role_record.h"
 #include "wire/frame.h"
 
 static const char out_of_memory[] = "the node is out of memory: ask another one";
@@ -117,6 +118,8 @@ static QH_RESULT add_info(Quadhsm__PartitionInfoList *list,
     info->serial = wire_string(partition->serial);
     info->object_count = object_count;
     info->revision = partition->mod_revision;
+    info->export = (Quadhsm__Export)partition->export;
+    info->claimable = partition->claimable;
     if (info->partition.data == NULL || info->name == NULL || info->serial == NULL) {
         return QH_ENOMEM;
     }
@@ -125,7 +128,10 @@ static QH_RESULT add_info(Quadhsm__PartitionInfoList *list,
 
 /* ---- create ---- */
 
-static bool name_valid(const char *name)
+const char admin_name_rule[] =
+    "a partition's name has 1 to 32 printable ASCII characters, without a blank at either end";
+
+bool admin_name_valid(const char *name)
 {
     size_t length = strnlen(name, PARTITION_NAME_LENGTH_MAX + 1);
 
@@ -159,6 +165,8 @@ static QH_RESULT put_partition(const struct keyring *keyring,
     message.wrapped_key = (ProtobufCBinaryData){wrapped.size, (uint8_t *)(uintptr_t)wrapped.base};
     message.tries = partition->tries;
     message.tries_total = partition->tries_total;
+    message.claimable = partition->claimable;
+    message.export = (uint32_t)partition->export;
     err = record_seal(keyring, &key, (struct bytes){NULL, 0}, &message.base, &value);
     if (err == QH_OK) {
         change_compare(list, TXN_ABSENT, record_key_bytes(&key), 0);
@@ -175,8 +183,11 @@ static QH_RESULT create(struct request *request, const struct store *store,
     const struct view *view = request->node->view;
     const struct directory *directory = view_directory(view);
     const char *name = request->message->partition_create->name;
+    const Quadhsm__PartitionCreate *message = request->message->partition_create;
     struct directory_partition partition = {.tries = LOGINS_TRIES,
-                                            .tries_total = LOGINS_TRIES_TOTAL};
+                                            .tries_total = LOGINS_TRIES_TOTAL,
+                                            .claimable = message->claimable,
+                                            .export = (enum object_export)message->export};
     struct record_key prefix = record_prefix("p");
     Quadhsm__PartitionInfoList *answer;
     enum qh_err err;
@@ -218,13 +229,77 @@ static enum qh_err build_create(struct request *request, const struct store *sto
 
 void handle_partition_create(struct request *request)
 {
-    if (!name_valid(request->message->partition_create->name)) {
-        request_answer(request, QH_EINVAL,
-                       "a partition's name has 1 to 32 printable ASCII characters, without a blank "
-                       "at either end");
+    if (!admin_name_valid(request->message->partition_create->name)) {
+        request_answer(request, QH_EINVAL, admin_name_rule);
         return;
     }
     change_run(request, build_create);
+}
+
+/* ---- policy ---- */
+
+_Static_assert((int)OBJECT_EXPORT_WRAPPED == (int)QUADHSM__EXPORT__EXPORT_WRAPPED, "policies");
+_Static_assert((int)OBJECT_EXPORT_NEVER == (int)QUADHSM__EXPORT__EXPORT_NEVER, "policies");
+_Static_assert((int)OBJECT_EXPORT_CLEAR == (int)QUADHSM__EXPORT__EXPORT_CLEAR, "policies");
+
+static QH_RESULT put_policy(const struct keyring *keyring, const struct store *store,
+                            const struct directory_partition *partition, uint32_t export,
+                            struct change_list *list)
+{
+    struct role_record record;
+    enum qh_err err = role_record_load(keyring, store, partition->id, HSM_ROLE_PO, &record);
+
+    if (err != QH_OK) {
+        return err;
+    }
+    ((Qhrec__Partition *)record.message)->export = export;
+    err = role_record_write(keyring, &record, list);
+    role_record_close(&record);
+    return err;
+}
+
+static QH_RESULT set_policy(struct request *request, const struct store *store,
+                            struct change_list *list)
+{
+    const Quadhsm__PartitionPolicy *policy = request->message->partition_policy;
+    const struct view *view = request->node->view;
+    const struct directory *directory = view_directory(view);
+    const struct directory_partition *partition =
+        directory_partition_by_name(directory, policy->name);
+    Quadhsm__PartitionInfoList *answer;
+    enum qh_err err = partition != NULL ? QH_OK : QH_ENOTFOUND;
+
+    if (err == QH_OK) {
+        err = put_policy(view_keyring(view), store, partition, (uint32_t)policy->export, list);
+    }
+    if (err == QH_OK) {
+        answer = begin_list(request->response, 1, directory->partitions_max);
+        err = answer != NULL ? add_info(answer, partition, view_object_count(view, partition->id))
+                             : QH_ENOMEM;
+    }
+    if (err == QH_OK) {
+        request->response->partitions->partitions[0]->export = policy->export;
+    }
+    return err;
+}
+
+static enum qh_err build_policy(struct request *request, const struct store *store,
+                                struct change_list *list, const char **ret_detail)
+{
+    enum qh_err err;
+
+    view_enter();
+    err = set_policy(request, store, list);
+    view_leave();
+    if (err == QH_ENOTFOUND) {
+        *ret_detail = "there is no partition of this name: see quadhsm partition list";
+    }
+    return err;
+}
+
+void handle_partition_policy(struct request *request)
+{
+    change_run(request, build_policy);
 }
 
 /* ---- delete ---- */

@@ -46,6 +46,8 @@ static Quadhsm__Slot *make_slot(const struct request *request,
     slot->po_ready = has_pin(partition, HSM_ROLE_PO);
     slot->co_ready = has_pin(partition, HSM_ROLE_CO);
     slot->cu_ready = has_pin(partition, HSM_ROLE_CU);
+    slot->claimable = partition->claimable;
+    slot->export = (Quadhsm__Export)partition->export;
     slot->po_tries = slot->co_tries = slot->cu_tries = partition->tries;
     slot->po_tries_left = tries_left(request, partition, HSM_ROLE_PO);
     slot->co_tries_left = tries_left(request, partition, HSM_ROLE_CO);

@@ -1,4 +1,5 @@
-/* Objects that are there: find, destroy, set attributes. Those that are made: handle_make.c. */
+/* Objects that are there: destroy, set attributes. They are found in handle_find.c, and made in
+ * handle_make.c. */
 #include <stdlib.h>
 
 #include "crypto/seal.h"
@@ -6,92 +7,6 @@
 #include "node/handlers.h"
 #include "node/node.h"
 #include "node/object_scene.h"
-
-#define FIND_LIMIT_MAX 1000u
-
-/* ---- find ---- */
-
-/* Key material is opened for those alone whose owner allows it to be read. */
-static QH_RESULT add_found(struct object_answer *list, const struct object_scene *scene,
-                           const struct view_object *found)
-{
-    const struct object *shown = found->object;
-    struct object *opened = NULL;
-    enum qh_err err = QH_OK;
-
-    if (object_flag(shown, CKA_EXTRACTABLE) && !object_flag(shown, CKA_SENSITIVE)) {
-        err = object_open(scene->partition->key, scene->cluster, scene->partition->id, found->id,
-                          found->sealed, true, &opened);
-        shown = opened;
-    }
-    if (err == QH_OK) {
-        err =
-            object_answer_add(list, shown, found->id, (struct bytes){NULL, 0}, found->mod_revision);
-    }
-    object_free(opened);
-    return err;
-}
-
-static QH_RESULT fill_found(struct request *request, const struct object_scene *scene,
-                            const struct view_object **found, unsigned count, bool more)
-{
-    struct object_answer list;
-    enum qh_err err = object_answer_begin(&list, request->response, count);
-
-    for (unsigned i = 0; err == QH_OK && i < count; i++) {
-        err = add_found(&list, scene, found[i]);
-        if (err == QH_ELIMIT && i > 0) {
-            more = true; /* the rest is the next page's */
-            err = QH_OK;
-            break;
-        }
-    }
-    if (err == QH_OK) {
-        list.list->more = more;
-    }
-    return err;
-}
-
-static QH_RESULT find(struct request *request)
-{
-    const Quadhsm__Find *find = request->message->find;
-    const struct view_object **found = NULL;
-    struct attribute room[ATTRIBUTES_MAX];
-    struct attributes template;
-    struct object_scene scene;
-    unsigned count = 0;
-    bool more = false;
-    enum qh_err err = object_scene_open(request, &scene);
-
-    if (err == QH_OK && (find->limit > FIND_LIMIT_MAX ||
-                         (find->after.len != 0 && find->after.len != OBJECT_ID_SIZE))) {
-        err = QH_EINVAL;
-    }
-    if (err == QH_OK) {
-        err = object_answer_template(find->template_, find->n_template_, room, &template);
-    }
-    if (err == QH_OK) {
-        err = view_find(request->node->view, scene.partition->id, template,
-                        object_scene_sees_private(request),
-                        find->after.len > 0 ? find->after.data : NULL,
-                        find->limit > 0 ? find->limit : FIND_LIMIT_MAX, &found, &count, &more);
-    }
-    if (err == QH_OK) {
-        err = fill_found(request, &scene, found, count, more);
-    }
-    free(found);
-    return err;
-}
-
-void handle_find(struct request *request)
-{
-    enum qh_err err;
-
-    view_enter();
-    err = find(request);
-    view_leave();
-    object_scene_answer(request, err);
-}
 
 /* ---- destroy ---- */
 
@@ -157,7 +72,12 @@ static QH_RESULT change_object(const struct request *request, const struct objec
     struct attributes template;
     enum qh_err err = object_answer_template(set->template_, set->n_template_, room, &template);
 
-    return err == QH_OK ? object_change(object, template, ret_object) : err;
+    bool officer = object_scene_is_officer(request);
+
+    if (err == QH_OK && officer && object->is_private) {
+        err = QH_EPERM;
+    }
+    return err == QH_OK ? object_change_as(object, template, officer, ret_object) : err;
 }
 
 /* Open the object at @id as the store has it, and put it back changed. */
@@ -247,7 +167,8 @@ void handle_set_attributes(struct request *request)
     if (err == QH_OK && ref->session.len > 0) {
         err = set_session(request);
     } else if (err == QH_OK) {
-        err = object_scene_may_change(request, true, true);
+        err =
+            object_scene_is_officer(request) ? QH_OK : object_scene_may_change(request, true, true);
         if (err == QH_OK) {
             change_run(request, build_set);
             return;

@@ -36,6 +36,12 @@ static void role_init_free(void *data)
     free(init);
 }
 
+/* Who logged in now would see objects that are about to go. */
+static bool is_being_wiped(const struct role_record *record)
+{
+    return ((const Qhrec__Partition *)record->message)->init.len > 0;
+}
+
 static enum qh_err build_init(struct request *request, const struct store *store,
                               struct change_list *list, const char **ret_detail)
 {
@@ -49,7 +55,10 @@ static enum qh_err build_init(struct request *request, const struct store *store
     view_enter();
     keyring = view_keyring(request->node->view);
     err = role_record_load(keyring, store, partition, role, &record);
-    if (err == QH_OK) {
+    if (err == QH_OK && role != HSM_ROLE_PO && is_being_wiped(&record)) {
+        *ret_detail = "the partition is being initialized: wait, or do that again if it failed";
+        err = QH_EREFUSED;
+    } else if (err == QH_OK) {
         err = role_record_put(keyring, &record, init->verifier, list);
         /* The failures were of the PIN before. */
         logins_record_delete(store, partition, role, list);

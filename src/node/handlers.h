@@ -10,6 +10,10 @@
 void handle_ping(struct request *request);
 void handle_random(struct request *request);
 void handle_use(struct request *request);
+/* handle_underkey.c */
+void handle_wrap(struct request *request);
+void handle_unwrap(struct request *request);
+void handle_derive(struct request *request);
 /* handle_object.c */
 void handle_find(struct request *request);
 void handle_create(struct request *request);
@@ -20,12 +24,15 @@ void handle_copy(struct request *request);
 /* handle_login.c */
 void handle_slots(struct request *request);
 void handle_login(struct request *request);
+/* handle_init.c */
+void handle_partition_init(struct request *request);
 /* handle_role.c */
 void handle_role_init(struct request *request);
 void handle_role_passwd(struct request *request);
 void handle_role_unlock(struct request *request);
 /* handle_admin.c */
 void handle_partition_create(struct request *request);
+void handle_partition_policy(struct request *request);
 void handle_partition_delete(struct request *request);
 void handle_partition_list(struct request *request);
 /* handle_client.c */

@@ -148,18 +148,12 @@ static QH_RESULT bind_id(struct request *request, const struct login *login)
     return QH_OK;
 }
 
-static QH_RESULT fill_login(struct request *request, struct login *login, ProtobufCBinaryData *pin,
-                            const char **ret_detail)
+/* Whose it is, and the PIN, which makes the request's id its own. */
+static QH_RESULT fill_who(struct request *request, struct login *login, ProtobufCBinaryData *pin,
+                          const char **ret_detail)
 {
-    struct scene scene;
-    uint32_t tries;
-    enum qh_err err = check_role(request, login->role, &scene, &tries, ret_detail);
+    enum qh_err err;
 
-    if (err != QH_OK) {
-        return err;
-    }
-    login->epoch = scene.role->epoch;
-    memcpy(login->verifier, scene.role->verifier, sizeof login->verifier);
     login->who.role = (uint32_t)login->role;
     if (login->role != HSM_ROLE_SO) {
         memcpy(login->who.partition, request->message->partition.data, PARTITION_ID_SIZE);
@@ -181,11 +175,25 @@ static QH_RESULT fill_login(struct request *request, struct login *login, Protob
     return err;
 }
 
-QH_RESULT login_begin(struct request *request, enum hsm_role role, ProtobufCBinaryData *pin,
-                      const char **ret_detail)
+static QH_RESULT fill_login(struct request *request, struct login *login, ProtobufCBinaryData *pin,
+                            const char **ret_detail)
+{
+    struct scene scene;
+    uint32_t tries;
+    enum qh_err err = check_role(request, login->role, &scene, &tries, ret_detail);
+
+    if (err != QH_OK) {
+        return err;
+    }
+    login->epoch = scene.role->epoch;
+    memcpy(login->verifier, scene.role->verifier, sizeof login->verifier);
+    return fill_who(request, login, pin, ret_detail);
+}
+
+static QH_RESULT begin(struct request *request, enum hsm_role role, const ProtobufCBinaryData *pin,
+                       struct login **ret_login, const char **ret_detail)
 {
     struct login *login;
-    enum qh_err err;
 
     if (request->message->request_id.len != ONCE_ID_SIZE) {
         *ret_detail = "a login needs a request id of 16 bytes: a wrong PIN is counted once";
@@ -203,8 +211,41 @@ QH_RESULT login_begin(struct request *request, enum hsm_role role, ProtobufCBina
     login->role = role;
     request->state = login;
     request->state_free = login_free;
+    *ret_login = login;
+    return QH_OK;
+}
+
+QH_RESULT login_begin(struct request *request, enum hsm_role role, ProtobufCBinaryData *pin,
+                      const char **ret_detail)
+{
+    struct login *login;
+    enum qh_err err = begin(request, role, pin, &login, ret_detail);
+
+    if (err == QH_OK) {
+        view_enter();
+        err = fill_login(request, login, pin, ret_detail);
+        view_leave();
+    }
+    return err;
+}
+
+QH_RESULT login_begin_claim(struct request *request, ProtobufCBinaryData *pin,
+                            const char **ret_detail)
+{
+    struct login *login;
+    enum qh_err err = begin(request, HSM_ROLE_PO, pin, &login, ret_detail);
+
+    if (err != QH_OK) {
+        return err;
+    }
+    if (pin->len < PIN_SIZE_MIN) {
+        *ret_detail = "a PIN has 4 to 255 bytes";
+        return QH_EPINRANGE;
+    }
+    login->claim = true;
     view_enter();
-    err = fill_login(request, login, pin, ret_detail);
+    err = view_keyring(request->node->view) != NULL ? fill_who(request, login, pin, ret_detail)
+                                                    : QH_ELOCKED;
     view_leave();
     return err;
 }
@@ -304,6 +345,18 @@ bool login_verify(struct request *request)
     secret_cleanup(&login->pin);
     if (err != QH_OK) {
         request_answer(request, err, detail);
+    }
+    return err == QH_OK;
+}
+
+bool login_make(struct request *request)
+{
+    struct login *login = request->state;
+    enum qh_err err = password_make(login->pin, login->new_verifier);
+
+    secret_cleanup(&login->pin);
+    if (err != QH_OK) {
+        request_answer(request, err, "the node has no memory for it: ask another one");
     }
     return err == QH_OK;
 }

@@ -22,6 +22,7 @@ struct login { /* request->state */
     bool context;
     bool known;   /* the PIN was right a moment ago: what is left to do is quick */
     bool right;   /* what login_verify() found */
+    bool claim;   /* there is no PIN yet, and this is the first */
     bool pending; /* a try that may not be counted yet */
     uint64_t epoch;
     char verifier[PASSWORD_VERIFIER_SIZE];
@@ -38,8 +39,16 @@ QH_RESULT login_take_pin(ProtobufCBinaryData *field, struct secret **ret_pin);
 QH_RESULT login_begin(struct request *request, enum hsm_role role, ProtobufCBinaryData *pin,
                       const char **ret_detail);
 
+/* The first PIN of po, of a partition that was made to be claimed; the request id is bound to it as
+ * by login_begin(). Errors: as there, and QH_EPINRANGE. */
+QH_RESULT login_begin_claim(struct request *request, ProtobufCBinaryData *pin,
+                            const char **ret_detail);
+
 /* False: the request was answered. Else login->right says. */
 bool login_verify(struct request *request);
+
+/* Claim: makes login->new_verifier of the PIN. False: the request was answered. */
+bool login_make(struct request *request);
 
 /* No failures of this client on record, as far as this node knows? */
 bool login_clean(const struct request *request);

@@ -21,6 +21,17 @@ QH_RESULT object_answer_template(Quadhsm__Attribute **list, size_t count,
     return QH_OK;
 }
 
+bool object_answer_flag(Quadhsm__Attribute **list, size_t count, CK_ATTRIBUTE_TYPE type,
+                        bool otherwise)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i]->type == type && list[i]->value.len == 1) {
+            return list[i]->value.data[0] != 0;
+        }
+    }
+    return otherwise;
+}
+
 QH_RESULT object_answer_begin(struct object_answer *answer, Quadhsm__Response *response,
                               size_t room)
 {
@@ -72,7 +83,7 @@ static enum qh_err add_attribute(void *data, CK_ATTRIBUTE_TYPE type, struct byte
 }
 
 static QH_RESULT fill_object(Quadhsm__Object *message, const struct object *object,
-                             const uint8_t *id, struct bytes session)
+                             enum object_export export, const uint8_t *id, struct bytes session)
 {
     Quadhsm__ObjectRef *ref = wire_zalloc(sizeof *ref);
     size_t count = 0;
@@ -86,7 +97,7 @@ static QH_RESULT fill_object(Quadhsm__Object *message, const struct object *obje
     err = id != NULL ? copy_bytes((struct bytes){id, OBJECT_ID_SIZE}, &ref->id)
                      : copy_bytes(session, &ref->session);
     if (err == QH_OK) {
-        err = object_read(object, count_attribute, &count);
+        err = object_read(object, export, count_attribute, &count);
     }
     if (err != QH_OK) {
         return err;
@@ -95,11 +106,12 @@ static QH_RESULT fill_object(Quadhsm__Object *message, const struct object *obje
     if (message->attributes == NULL) {
         return QH_ENOMEM;
     }
-    return object_read(object, add_attribute, message);
+    return object_read(object, export, add_attribute, message);
 }
 
 QH_RESULT object_answer_add(struct object_answer *answer, const struct object *object,
-                            const uint8_t *id, struct bytes session, uint64_t revision)
+                            enum object_export export, const uint8_t *id, struct bytes session,
+                            uint64_t revision)
 {
     Quadhsm__Object *message = wire_zalloc(sizeof *message);
     enum qh_err err;
@@ -110,7 +122,7 @@ QH_RESULT object_answer_add(struct object_answer *answer, const struct object *o
     }
     quadhsm__object__init(message);
     message->revision = revision;
-    err = fill_object(message, object, id, session);
+    err = fill_object(message, object, export, id, session);
     size = FIELD_OVERHEAD + protobuf_c_message_get_packed_size(&message->base);
     if (err == QH_OK && answer->size + size > OBJECT_ANSWER_SIZE_MAX) {
         err = QH_ELIMIT;

@@ -67,6 +67,11 @@ QH_RESULT object_scene_may_change(const struct request *request, bool token, boo
     return QH_EPERM;
 }
 
+bool object_scene_is_officer(const struct request *request)
+{
+    return role_of(request) == HSM_ROLE_PO;
+}
+
 void object_scene_answer(struct request *request, enum qh_err err)
 {
     const char *detail = NULL;
@@ -87,7 +92,7 @@ QH_RESULT object_scene_put_session(const struct object_scene *scene, const struc
                                   0, object, &sealed);
 
     if (err == QH_OK) {
-        err = object_answer_add(list, object, NULL, sealed, 0);
+        err = object_answer_add(list, object, scene->partition->export, NULL, sealed, 0);
         free((void *)(uintptr_t)sealed.base);
     }
     return err;
@@ -105,7 +110,8 @@ QH_RESULT object_scene_put(const struct object_scene *scene, const struct object
     if (err == QH_OK) {
         change_put(changes, record_key_bytes(&key), sealed);
         free((void *)(uintptr_t)sealed.base);
-        err = object_answer_add(list, object, id, (struct bytes){NULL, 0}, 0);
+        err = object_answer_add(list, object, scene->partition->export, id, (struct bytes){NULL, 0},
+                                0);
     }
     return err;
 }

@@ -23,6 +23,9 @@ QH_RESULT object_scene_may_read(const struct request *request, bool is_private);
 /* May it make, change or destroy one? Errors: QH_ENOLOGIN, QH_EPERM. */
 QH_RESULT object_scene_may_change(const struct request *request, bool token, bool is_private);
 
+/* PKCS#11's SO has the public objects of the token in hand too, for the sake of CKA_TRUSTED. */
+bool object_scene_is_officer(const struct request *request);
+
 /* End the request; says who may do what was refused. */
 void object_scene_answer(struct request *request, enum qh_err err);
 

@@ -90,6 +90,10 @@ void request_run_on(struct request *request, enum request_place place,
  * can do, or NULL; copied. Exactly once. */
 void request_answer(struct request *request, enum qh_err err, const char *detail);
 
+/* Make the answer bytes, with room for @room of them; their maker sets how many there are.
+ * Errors: QH_ENOMEM. */
+QH_RESULT request_output(struct request *request, size_t room, Quadhsm__Output **ret_output);
+
 /* A line for who waits at the control socket; not an end. Control thread. */
 void request_progress(struct request *request, const char *what);
 

@@ -14,15 +14,15 @@ static void value_free(struct bytes value)
 
 /* ---- the PIN ---- */
 
-static Qhrec__RoleAuth *find_auth(const struct role_record *record)
+static Qhrec__RoleAuth *find_auth(const struct role_record *record, enum hsm_role role)
 {
     Qhrec__Partition *partition = (Qhrec__Partition *)record->message;
 
-    if (record->rule.role == HSM_ROLE_SO) {
+    if (role == HSM_ROLE_SO) {
         return ((Qhrec__Settings *)record->message)->so;
     }
     for (size_t i = 0; i < partition->n_roles; i++) {
-        if (partition->roles[i]->role == (uint32_t)record->rule.role) {
+        if (partition->roles[i]->role == (uint32_t)role) {
             return partition->roles[i];
         }
     }
@@ -49,7 +49,7 @@ QH_RESULT role_record_load(const struct keyring *keyring, const struct store *st
         record.rule.tries = ((Qhrec__Partition *)record.message)->tries;
         record.rule.tries_total = ((Qhrec__Partition *)record.message)->tries_total;
     }
-    auth = find_auth(&record);
+    auth = find_auth(&record, role);
     record.verifier = auth != NULL ? auth->verifier : "";
     record.epoch = auth != NULL ? auth->epoch : 0;
     *ret_record = record;
@@ -110,8 +110,7 @@ static QH_RESULT set_verifier(Qhrec__RoleAuth *auth, const char *verifier)
 QH_RESULT role_record_put(const struct keyring *keyring, struct role_record *record,
                           const char *verifier, struct change_list *list)
 {
-    Qhrec__RoleAuth *auth = find_auth(record);
-    struct bytes value;
+    Qhrec__RoleAuth *auth = find_auth(record, record->rule.role);
     enum qh_err err;
 
     if (auth == NULL) {
@@ -119,11 +118,44 @@ QH_RESULT role_record_put(const struct keyring *keyring, struct role_record *rec
         auth = add_auth((Qhrec__Partition *)record->message, record->rule.role);
     }
     err = auth != NULL ? set_verifier(auth, verifier) : QH_ENOMEM;
+    if (err == QH_OK && record->rule.role == HSM_ROLE_PO) {
+        ((Qhrec__Partition *)record->message)->claimable = false; /* it has an owner now */
+    }
     if (err == QH_OK) {
         record->verifier = auth->verifier;
         record->epoch = auth->epoch;
-        err = record_seal(keyring, &record->key, record->record.value, record->message, &value);
+        err = role_record_write(keyring, record, list);
     }
+    return err;
+}
+
+QH_RESULT role_record_reset(struct role_record *record, enum hsm_role role, const char *verifier)
+{
+    Qhrec__RoleAuth *auth = find_auth(record, role);
+
+    if (auth == NULL && verifier != NULL) {
+        auth = add_auth((Qhrec__Partition *)record->message, role);
+        if (auth == NULL) {
+            return QH_ENOMEM;
+        }
+    }
+    if (auth == NULL) {
+        return QH_OK; /* it never had a PIN, and nobody a ticket */
+    }
+    if (verifier == NULL) {
+        auth->epoch++;
+        return QH_OK;
+    }
+    return set_verifier(auth, verifier);
+}
+
+QH_RESULT role_record_write(const struct keyring *keyring, const struct role_record *record,
+                            struct change_list *list)
+{
+    struct bytes value;
+    enum qh_err err =
+        record_seal(keyring, &record->key, record->record.value, record->message, &value);
+
     if (err == QH_OK) {
         role_record_compare(record, list);
         change_put(list, record_key_bytes(&record->key), value);

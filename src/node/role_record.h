@@ -29,6 +29,13 @@ void role_record_compare(const struct role_record *record, struct change_list *l
 QH_RESULT role_record_put(const struct keyring *keyring, struct role_record *record,
                           const char *verifier, struct change_list *list);
 
+/* A partition's role gets another verifier ("": no PIN), or with NULL keeps its own; either way the
+ * epoch is raised. Nothing is put yet. Errors: QH_ENOMEM. */
+QH_RESULT role_record_reset(struct role_record *record, enum hsm_role role, const char *verifier);
+/* The record as it is now. Errors: those of record_seal(). */
+QH_RESULT role_record_write(const struct keyring *keyring, const struct role_record *record,
+                            struct change_list *list);
+
 /* l/<partition>/<role>. */
 struct logins_record {
     struct record_key key;

@@ -85,10 +85,16 @@ static QH_RESULT check_mechanism(const Quadhsm__Mechanism *mechanism, const char
     }
     if (mechanism->iv.len > SHAPE_IV_SIZE_MAX || mechanism->aad.len > USE_DATA_SIZE_MAX ||
         mechanism->label.len > SHAPE_LABEL_SIZE_MAX || mechanism->salt_size > SHAPE_SALT_SIZE_MAX ||
-        mechanism->tag_bits > 128) {
+        mechanism->tag_bits > 128 || mechanism->counter_bits > 128) {
         return QH_EPARAMETER;
     }
-    return QH_OK;
+    if (mechanism->public_data.len > SHAPE_DERIVE_SIZE_MAX ||
+        mechanism->shared_data.len > SHAPE_DERIVE_SIZE_MAX ||
+        mechanism->salt.len > SHAPE_DERIVE_SIZE_MAX ||
+        mechanism->info.len > SHAPE_DERIVE_SIZE_MAX) {
+        return QH_EPARAMETER;
+    }
+    return mechanism->salt_key != NULL ? check_ref(mechanism->salt_key, ret_detail) : QH_OK;
 }
 
 static QH_RESULT check_role(Quadhsm__Role role, const char **ret_detail)
@@ -167,6 +173,11 @@ static QH_RESULT check_copy(const Quadhsm__CopyObject *copy, const char **ret_de
     return err == QH_OK ? check_template(copy->template_, copy->n_template_, ret_detail) : err;
 }
 
+static QH_RESULT check_context(ProtobufCBinaryData ticket)
+{
+    return ticket.len > TICKET_SIZE_MAX ? QH_ENOLOGIN : QH_OK;
+}
+
 static QH_RESULT check_use(const Quadhsm__Use *use, const char **ret_detail)
 {
     enum qh_err err = check_ref(use->ref, ret_detail);
@@ -186,7 +197,49 @@ static QH_RESULT check_use(const Quadhsm__Use *use, const char **ret_detail)
     if (use->signature.len > SHAPE_SIGNATURE_SIZE_MAX) {
         return QH_ESIGNATURESIZE;
     }
-    return use->context_ticket.len > TICKET_SIZE_MAX ? QH_ENOLOGIN : QH_OK;
+    return check_context(use->context_ticket);
+}
+
+static QH_RESULT check_wrap(const Quadhsm__Wrap *wrap, const char **ret_detail)
+{
+    enum qh_err err = check_ref(wrap->wrapping, ret_detail);
+
+    if (err == QH_OK) {
+        err = check_ref(wrap->key, ret_detail);
+    }
+    if (err == QH_OK) {
+        err = check_mechanism(wrap->mechanism, ret_detail);
+    }
+    return err == QH_OK ? check_context(wrap->context_ticket) : err;
+}
+
+static QH_RESULT check_unwrap(const Quadhsm__Unwrap *unwrap, const char **ret_detail)
+{
+    enum qh_err err = check_ref(unwrap->unwrapping, ret_detail);
+
+    if (err == QH_OK) {
+        err = check_mechanism(unwrap->mechanism, ret_detail);
+    }
+    if (err == QH_OK && unwrap->wrapped.len > WRAPPED_SIZE_MAX) {
+        err = QH_EWRAPPEDSIZE;
+    }
+    if (err == QH_OK) {
+        err = check_template(unwrap->template_, unwrap->n_template_, ret_detail);
+    }
+    return err == QH_OK ? check_context(unwrap->context_ticket) : err;
+}
+
+static QH_RESULT check_derive(const Quadhsm__Derive *derive, const char **ret_detail)
+{
+    enum qh_err err = check_ref(derive->base_key, ret_detail);
+
+    if (err == QH_OK) {
+        err = check_mechanism(derive->mechanism, ret_detail);
+    }
+    if (err == QH_OK) {
+        err = check_template(derive->template_, derive->n_template_, ret_detail);
+    }
+    return err == QH_OK ? check_context(derive->context_ticket) : err;
 }
 
 static QH_RESULT check_passwd(const Quadhsm__RolePasswd *passwd, const char **ret_detail)
@@ -212,6 +265,36 @@ static QH_RESULT check_role_init(const Quadhsm__RoleInit *init, const char **ret
 static QH_RESULT check_name(const char *name, const char **ret_detail)
 {
     return text_valid(name) ? QH_OK : fail(QH_EINVAL, "the name is too long", ret_detail);
+}
+
+static QH_RESULT check_partition_init(const Quadhsm__PartitionInit *init, const char **ret_detail)
+{
+    enum qh_err err = check_name(init->label, ret_detail);
+
+    return err == QH_OK && check_pin(init->pin) != QH_OK ? QH_EPIN : err;
+}
+
+static QH_RESULT check_export(Quadhsm__Export export, const char **ret_detail)
+{
+    if ((unsigned)export > QUADHSM__EXPORT__EXPORT_CLEAR) {
+        return fail(QH_EINVAL, "this policy is not known", ret_detail);
+    }
+    return QH_OK;
+}
+
+static QH_RESULT check_partition_create(const Quadhsm__PartitionCreate *create,
+                                        const char **ret_detail)
+{
+    enum qh_err err = check_name(create->name, ret_detail);
+
+    return err == QH_OK ? check_export(create->export, ret_detail) : err;
+}
+
+static QH_RESULT check_policy(const Quadhsm__PartitionPolicy *policy, const char **ret_detail)
+{
+    enum qh_err err = check_name(policy->name, ret_detail);
+
+    return err == QH_OK ? check_export(policy->export, ret_detail) : err;
 }
 
 static QH_RESULT check_enroll(const Quadhsm__ClientEnroll *enroll, const char **ret_detail)
@@ -287,6 +370,12 @@ static QH_RESULT check_of_objects(const Quadhsm__Request *message, const char **
         return check_set(message->set_attributes, ret_detail);
     case QUADHSM__REQUEST__OP_COPY:
         return check_copy(message->copy, ret_detail);
+    case QUADHSM__REQUEST__OP_WRAP:
+        return check_wrap(message->wrap, ret_detail);
+    case QUADHSM__REQUEST__OP_UNWRAP:
+        return check_unwrap(message->unwrap, ret_detail);
+    case QUADHSM__REQUEST__OP_DERIVE:
+        return check_derive(message->derive, ret_detail);
     default:
         return check_use(message->use, ret_detail);
     }
@@ -314,6 +403,9 @@ static QH_RESULT check_operation(const Quadhsm__Request *message, const char **r
     case QUADHSM__REQUEST__OP_SET_ATTRIBUTES:
     case QUADHSM__REQUEST__OP_COPY:
     case QUADHSM__REQUEST__OP_USE:
+    case QUADHSM__REQUEST__OP_WRAP:
+    case QUADHSM__REQUEST__OP_UNWRAP:
+    case QUADHSM__REQUEST__OP_DERIVE:
         return check_of_objects(message, ret_detail);
     case QUADHSM__REQUEST__OP_ROLE_INIT:
         return check_role_init(message->role_init, ret_detail);
@@ -322,7 +414,11 @@ static QH_RESULT check_operation(const Quadhsm__Request *message, const char **r
     case QUADHSM__REQUEST__OP_ROLE_UNLOCK:
         return check_role(message->role_unlock->role, ret_detail);
     case QUADHSM__REQUEST__OP_PARTITION_CREATE:
-        return check_name(message->partition_create->name, ret_detail);
+        return check_partition_create(message->partition_create, ret_detail);
+    case QUADHSM__REQUEST__OP_PARTITION_INIT:
+        return check_partition_init(message->partition_init, ret_detail);
+    case QUADHSM__REQUEST__OP_PARTITION_POLICY:
+        return check_policy(message->partition_policy, ret_detail);
     case QUADHSM__REQUEST__OP_PARTITION_DELETE:
         return check_name(message->partition_delete->name, ret_detail);
     case QUADHSM__REQUEST__OP_PARTITION_LIST:
@@ -339,11 +435,6 @@ static QH_RESULT check_operation(const Quadhsm__Request *message, const char **r
         return check_pin(message->node_unlock->passphrase);
     case QUADHSM__REQUEST__OP_JOIN:
         return check_join(message->join, ret_detail);
-    case QUADHSM__REQUEST__OP_WRAP:
-    case QUADHSM__REQUEST__OP_UNWRAP:
-    case QUADHSM__REQUEST__OP_DERIVE:
-    case QUADHSM__REQUEST__OP_PARTITION_INIT:
-    case QUADHSM__REQUEST__OP_PARTITION_POLICY:
     case QUADHSM__REQUEST__OP__NOT_SET:
     case _QUADHSM__REQUEST__OP__CASE_IS_INT_SIZE:
         break;

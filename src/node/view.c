@@ -425,28 +425,85 @@ uint64_t view_object_count(const struct view *view, const uint8_t partition[PART
     return line != NULL ? view_line_count(line) : 0;
 }
 
-/* The shortest line that all objects wanted are in. NULL: there is none such object. */
-static const struct view_line *shortest_line(const struct view_index *index,
-                                             const uint8_t *partition, struct attributes template)
+/* No object can have these at all: they need not be looked at to know. */
+static bool excluded(const struct view_query *query)
 {
-    const struct view_line *shortest = view_index_line(index, partition, VIEW_LINE_ALL, no_bytes);
+    static const uint8_t yes = 1;
+    const struct bytes set = {&yes, 1};
 
-    for (unsigned i = 0; shortest != NULL && i < template.count; i++) {
-        const struct attribute *attribute = &template.list[i];
-        const struct view_line *line;
+    for (unsigned i = 0; i < query->template.count; i++) {
+        const struct attribute *attribute = &query->template.list[i];
+        bool is_set = bytes_compare(attribute->value, set) == 0;
 
-        if (attribute->value.size == 0 ||
-            (attribute->type != CKA_ID && attribute->type != CKA_LABEL)) {
-            continue;
-        }
-        line = view_index_line(index, partition,
-                               attribute->type == CKA_ID ? VIEW_LINE_ID : VIEW_LINE_LABEL,
-                               attribute->value);
-        if (line == NULL || view_line_count(line) < view_line_count(shortest)) {
-            shortest = line;
+        /* Session objects are with their clients. */
+        if ((attribute->type == CKA_TOKEN && !is_set) ||
+            (attribute->type == CKA_PRIVATE && is_set && !query->with_private)) {
+            return true;
         }
     }
-    return shortest;
+    return false;
+}
+
+static const struct attribute *named(struct attributes template, CK_ATTRIBUTE_TYPE type)
+{
+    for (unsigned i = 0; i < template.count; i++) {
+        if (template.list[i].type == type) {
+            return &template.list[i];
+        }
+    }
+    return NULL;
+}
+
+/* The lines that objects with all of the query's attributes are in. */
+struct choice {
+    const struct view_index *index;
+    const struct view_query *query;
+    const struct view_line *shortest; /* NULL: there is none such object */
+};
+
+static void consider(struct choice *choice, enum view_line_kind kind, struct bytes value)
+{
+    const struct view_line *line;
+
+    if (choice->shortest == NULL || value.size == 0) {
+        return;
+    }
+    line = view_index_line(choice->index, choice->query->partition, kind, value);
+    if (line == NULL || view_line_count(line) < view_line_count(choice->shortest)) {
+        choice->shortest = line;
+    }
+}
+
+static const struct view_line *shortest_line(const struct view_index *index,
+                                             const struct view_query *query)
+{
+    static const struct {
+        CK_ATTRIBUTE_TYPE type;
+        enum view_line_kind kind;
+    } kinds[] = {
+        {CKA_ID, VIEW_LINE_ID}, {CKA_LABEL, VIEW_LINE_LABEL}, {CKA_CLASS, VIEW_LINE_CLASS}};
+    struct choice choice = {.index = index,
+                            .query = query,
+                            .shortest =
+                                view_index_line(index, query->partition, VIEW_LINE_ALL, no_bytes)};
+    const struct attribute *object_class = named(query->template, CKA_CLASS);
+    const struct attribute *key_type = named(query->template, CKA_KEY_TYPE);
+    uint8_t both[VIEW_KEY_TYPE_SIZE];
+
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct attribute *attribute = named(query->template, kinds[i].type);
+
+        if (attribute != NULL) {
+            consider(&choice, kinds[i].kind, attribute->value);
+        }
+    }
+    if (object_class != NULL && key_type != NULL && object_class->value.size == sizeof(uint64_t) &&
+        key_type->value.size == sizeof(uint64_t)) {
+        memcpy(both, object_class->value.base, sizeof(uint64_t));
+        memcpy(both + sizeof(uint64_t), key_type->value.base, sizeof(uint64_t));
+        consider(&choice, VIEW_LINE_KEY_TYPE, (struct bytes){both, sizeof both});
+    }
+    return choice.shortest;
 }
 
 struct found {
@@ -470,15 +527,14 @@ static QH_RESULT add_found(struct found *found, const struct view_object *object
     return QH_OK;
 }
 
-static bool wanted(const struct view_object *object, struct attributes template, bool with_private)
+static bool wanted(const struct view_object *object, const struct view_query *query)
 {
-    return (with_private || !object->object->is_private) &&
-           object_matches(object->object, template);
+    return (query->with_private || !object->object->is_private) &&
+           object_matches(object->object, query->template);
 }
 
 /* At most one object is called by a unique id. */
-static QH_RESULT find_unique(const struct view *view, const uint8_t *partition,
-                             struct attributes template, bool with_private, const uint8_t *after,
+static QH_RESULT find_unique(const struct view *view, const struct view_query *query,
                              struct bytes unique_id, struct found *found)
 {
     const struct view_object *object;
@@ -487,9 +543,9 @@ static QH_RESULT find_unique(const struct view *view, const uint8_t *partition,
     if (!object_unique_id(unique_id, id)) {
         return QH_OK;
     }
-    object = view_object(view, partition, id);
-    if (object == NULL || !wanted(object, template, with_private) ||
-        (after != NULL && memcmp(after, id, sizeof id) == 0)) {
+    object = view_object(view, query->partition, id);
+    if (object == NULL || !wanted(object, query) ||
+        (query->after != NULL && memcmp(query->after, id, sizeof id) == 0)) {
         return QH_OK;
     }
     return add_found(found, object);
@@ -497,55 +553,59 @@ static QH_RESULT find_unique(const struct view *view, const uint8_t *partition,
 
 /* The next page of one line. */
 static QH_RESULT find_in_line(const struct view_state *state, const struct view_line *line,
-                              struct attributes template, bool with_private, const uint8_t *after,
-                              unsigned limit, struct found *found, bool *ret_more)
+                              const struct view_query *query, struct found *found,
+                              struct view_page *page)
 {
-    const struct view_object *object = view_line_start(state->index, line, after);
+    const struct view_object *object;
     enum qh_err err = QH_OK;
-    bool more = false;
+    unsigned steps = 0;
 
-    for (; err == QH_OK && object != NULL && !more; object = view_line_next(line, object)) {
-        if (wanted(object, template, with_private)) {
-            more = found->count == limit;
-            err = more ? QH_OK : add_found(found, object);
-        }
+    if (query->after != NULL && !query->patient &&
+        !view_line_has(state->index, line, query->after)) {
+        page->unfinished = true;
+        return QH_OK;
     }
-    *ret_more = more;
+    object = view_line_start(state->index, line, query->after);
+    for (; err == QH_OK && object != NULL && !page->more; object = view_line_next(line, object)) {
+        if (steps++ == query->steps) {
+            page->unfinished = true;
+            break;
+        }
+        if (wanted(object, query)) {
+            page->more = found->count == query->limit;
+            err = page->more ? QH_OK : add_found(found, object);
+        }
+        page->reached = object;
+    }
     return err;
 }
 
-QH_RESULT view_find(const struct view *view, const uint8_t partition[PARTITION_ID_SIZE],
-                    struct attributes template, bool with_private, const uint8_t *after,
-                    unsigned limit, const struct view_object ***ret_list, unsigned *ret_count,
-                    bool *ret_more)
+QH_RESULT view_find(const struct view *view, const struct view_query *query,
+                    struct view_page *ret_page)
 {
     const struct view_state *state = state_of(view);
+    const struct attribute *unique = named(query->template, CKA_UNIQUE_ID);
     const struct view_line *line = NULL;
-    const struct attribute *unique = NULL;
+    struct view_page page = {.list = NULL};
     struct found found = {NULL, 0, 0};
     enum qh_err err = QH_OK;
-    bool more = false;
 
-    QH_ASSERT(limit > 0);
-    for (unsigned i = 0; i < template.count; i++) {
-        if (template.list[i].type == CKA_UNIQUE_ID) {
-            unique = &template.list[i];
-        }
-    }
+    QH_ASSERT(query->limit > 0);
+    QH_ASSERT(query->steps > 0);
     if (unique != NULL) {
-        err = find_unique(view, partition, template, with_private, after, unique->value, &found);
-    } else if (state != NULL) {
-        line = shortest_line(state->index, partition, template);
+        err = find_unique(view, query, unique->value, &found);
+    } else if (state != NULL && !excluded(query)) {
+        line = shortest_line(state->index, query);
     }
     if (line != NULL) {
-        err = find_in_line(state, line, template, with_private, after, limit, &found, &more);
+        err = find_in_line(state, line, query, &found, &page);
     }
     if (err != QH_OK) {
         free(found.list);
         return err;
     }
-    *ret_list = found.list;
-    *ret_count = found.count;
-    *ret_more = more;
+    page.list = found.list;
+    page.count = found.count;
+    *ret_page = page;
     return QH_OK;
 }

@@ -54,15 +54,31 @@ const struct view_object *view_object(const struct view *view,
                                       const uint8_t partition[PARTITION_ID_SIZE],
                                       const uint8_t id[OBJECT_ID_SIZE]);
 
-/* Objects that match @template, ordered by create_revision then id, from the one after @after
- * (NULL: the first), at most @limit, which is not 0. Private ones only if @with_private. It costs
- * the number of candidates of the rarest indexed attribute (CKA_UNIQUE_ID, CKA_ID, CKA_LABEL), else
- * that of all objects. Errors: QH_ENOMEM. Owns: free(*ret_list); what it points to is valid until
- * view_leave(). */
-QH_RESULT view_find(const struct view *view, const uint8_t partition[PARTITION_ID_SIZE],
-                    struct attributes template, bool with_private, const uint8_t *after,
-                    unsigned limit, const struct view_object ***ret_list, unsigned *ret_count,
-                    bool *ret_more);
+/* What to look for, and how far. */
+struct view_query {
+    const uint8_t *partition;
+    struct attributes template;
+    bool with_private;
+    const uint8_t *after; /* the id of an object, or NULL: from the first one */
+    unsigned limit;       /* objects; not 0 */
+    unsigned steps;       /* objects looked at, those that do not match too; not 0 */
+    /* May the place of an @after that is gone be looked for? It costs as much as all objects before
+     * it, whatever @steps says. */
+    bool patient;
+};
+struct view_page {
+    const struct view_object **list; /* free() it; what it points to is valid until view_leave() */
+    unsigned count;
+    bool more; /* there are others beyond the limit */
+    /* The steps were used up: go on after @reached, or after the same object if that is NULL. */
+    bool unfinished;
+    const struct view_object *reached;
+};
+/* Objects that match, ordered by create_revision then id. Looked at are those alone that have the
+ * rarest of the indexed attributes (CKA_UNIQUE_ID, CKA_ID, CKA_LABEL, CKA_CLASS, CKA_CLASS with
+ * CKA_KEY_TYPE), else all. Errors: QH_ENOMEM. */
+QH_RESULT view_find(const struct view *view, const struct view_query *query,
+                    struct view_page *ret_page);
 uint64_t view_object_count(const struct view *view, const uint8_t partition[PARTITION_ID_SIZE]);
 
 #endif

@@ -307,35 +307,61 @@ static QH_RESULT get_line(struct view_index *index, const struct line_key *key,
     return QH_OK;
 }
 
-/* What names the line of this kind that @entry belongs to. False: none. */
-static bool line_key_of(const struct view_entry *entry, enum view_line_kind kind,
-                        struct line_key *ret_key)
+/* What names a line; @value may point to @room. */
+struct line_name {
+    struct line_key key;
+    uint8_t room[VIEW_KEY_TYPE_SIZE];
+};
+
+/* The class before the key type. False: it is no key. */
+static bool key_type_of(const struct view_entry *entry, struct line_name *name)
 {
-    static const CK_ATTRIBUTE_TYPE types[] = {
+    const struct attribute *first = object_attribute(entry->object.object, CKA_CLASS);
+    const struct attribute *second = object_attribute(entry->object.object, CKA_KEY_TYPE);
+
+    if (first == NULL || second == NULL ||
+        first->value.size + second->value.size != sizeof name->room) {
+        return false;
+    }
+    memcpy(name->room, first->value.base, first->value.size);
+    memcpy(name->room + first->value.size, second->value.base, second->value.size);
+    name->key.value = (struct bytes){name->room, sizeof name->room};
+    return true;
+}
+
+/* What names the line of this kind that @entry belongs to. False: none. */
+static bool line_name_of(const struct view_entry *entry, enum view_line_kind kind,
+                         struct line_name *ret_name)
+{
+    static const CK_ATTRIBUTE_TYPE types[VIEW_LINES] = {
         [VIEW_LINE_ID] = CKA_ID,
         [VIEW_LINE_LABEL] = CKA_LABEL,
+        [VIEW_LINE_CLASS] = CKA_CLASS,
     };
     const struct attribute *attribute;
 
-    *ret_key = (struct line_key){.partition = entry->partition, .kind = kind};
+    ret_name->key = (struct line_key){.partition = entry->partition, .kind = kind};
     if (kind == VIEW_LINE_ALL) {
         return true;
+    }
+    if (kind == VIEW_LINE_KEY_TYPE) {
+        return key_type_of(entry, ret_name);
     }
     attribute = object_attribute(entry->object.object, types[kind]);
     if (attribute == NULL || attribute->value.size == 0) {
         return false; /* most objects may have none: a line of them helps nobody */
     }
-    ret_key->value = attribute->value;
+    ret_name->key.value = attribute->value;
     return true;
 }
 
 static QH_RESULT find_lines(struct view_index *index, struct view_entry *entry)
 {
     for (enum view_line_kind kind = VIEW_LINE_ALL; kind < VIEW_LINES; kind++) {
-        struct line_key key;
+        struct line_name name;
 
-        if (line_key_of(entry, kind, &key)) {
-            enum qh_err err = get_line(index, &key, &entry->places[kind].line);
+        if (line_name_of(entry, kind, &name)) {
+            enum qh_err err = get_line(index, &name.key, &entry->places[kind].line);
 
             if (err != QH_OK) {
                 return err;
@@ -630,6 +656,15 @@ const struct view_object *view_line_next(const struct view_line *line,
                                          const struct view_object *object)
 {
     return object_of(next_of(entry_of_object(object), line->kind));
+}
+
+bool view_line_has(const struct view_index *index, const struct view_line *line,
+                   const uint8_t *after)
+{
+    struct object_key key = {line->partition, after};
+    const struct view_entry *entry = find_entry(index, &key);
+
+    return entry != NULL && entry->places[line->kind].line == line;
 }
 
 const struct view_object *view_line_start(const struct view_index *index,

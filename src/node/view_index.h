@@ -2,8 +2,8 @@
  * (userspace RCU).
  *
  * A line is a list of objects in the order of create_revision, then id: one of all objects of a
- * partition, one of those with the same CKA_ID, and one of those with the same CKA_LABEL. Objects
- * in one line cost nothing to find, however many other ones there are. */
+ * partition, and one each of those with the same CKA_ID, CKA_LABEL, CKA_CLASS, and CKA_CLASS with
+ * CKA_KEY_TYPE. Objects in one line cost nothing to find, however many other ones there are. */
 #ifndef QH_NODE_VIEW_INDEX_H
 #define QH_NODE_VIEW_INDEX_H
 
@@ -16,7 +16,15 @@
 /* Where destroyed objects stood, remembered for who lists objects in pages meanwhile. */
 #define VIEW_GRAVES_MAX 4096u
 
-enum view_line_kind { VIEW_LINE_ALL, VIEW_LINE_ID, VIEW_LINE_LABEL, VIEW_LINES };
+enum view_line_kind {
+    VIEW_LINE_ALL,
+    VIEW_LINE_ID,
+    VIEW_LINE_LABEL,
+    VIEW_LINE_CLASS,
+    VIEW_LINE_KEY_TYPE, /* class, then key type: VIEW_KEY_TYPE_SIZE bytes as attributes have them */
+    VIEW_LINES
+};
+#define VIEW_KEY_TYPE_SIZE (2u * sizeof(uint64_t))
 
 struct view_index;
 struct view_line;
@@ -53,6 +61,9 @@ const struct view_line *view_index_line(const struct view_index *index,
                                         const uint8_t partition[PARTITION_ID_SIZE],
                                         enum view_line_kind kind, struct bytes value);
 uint64_t view_line_count(const struct view_line *line);
+/* Is @after in the line now? If so view_line_start() is quick. */
+bool view_line_has(const struct view_index *index, const struct view_line *line,
+                   const uint8_t *after);
 /* The first object after the one called @after (NULL: from the start); NULL at the end. An object
  * that nobody remembers any more is taken as if it stood before all. */
 const struct view_object *view_line_start(const struct view_index *index,

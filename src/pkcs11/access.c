@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "pkcs11/login.h"
+#include "pkcs11/profile.h"
+#include "pkcs11/search_cache.h"
 
 /* What the table says of a handle. */
 struct known {
@@ -32,18 +34,107 @@ static struct known look_up(const struct session *session, CK_OBJECT_HANDLE hand
     return known;
 }
 
-static CKR_RESULT read_again(struct session *session, CK_OBJECT_HANDLE handle, const uint8_t *id,
-                             enum ckr_about about, struct objects_value **ret_value)
+/* ---- reading ahead ---- */
+
+/* Who reads a list of objects, one after the other in the order of their handles, would wait for a
+ * node each time; a page of those that follow costs hardly more than the one. */
+#define AHEAD_FIRST 8u
+#define AHEAD_MAX 256u /* objects */
+
+struct ahead {
+    uint8_t after[QUADHSM_OBJECT_ID_SIZE];
+    size_t limit; /* 0: it is not worth it */
+};
+
+/* Does @handle follow what was read last? */
+static struct ahead ahead_of(const struct session *session, CK_OBJECT_HANDLE handle,
+                             const uint8_t *id)
 {
-    uint64_t login = login_current(session->slot);
-    struct quadhsm_object *object = NULL;
+    struct objects_reading *reading = &module_objects()->reading;
+    struct ahead ahead = {.limit = 0};
+
+    module_lock();
+    if (reading->slot == session->slot->id && reading->next_handle == handle) {
+        ahead.limit = reading->count < 5 ? AHEAD_FIRST << reading->count : AHEAD_MAX;
+        reading->count++;
+        memcpy(ahead.after, reading->last, sizeof ahead.after);
+    } else {
+        reading->count = 0;
+    }
+    reading->slot = session->slot->id;
+    reading->next_handle = handle + 1;
+    memcpy(reading->last, id, sizeof reading->last);
+    module_unlock();
+    return ahead;
+}
+
+/* Under the lock: of a page that was asked for at @asked_ms, own what is older here. The one that
+ * is wanted is left to the end. NULL: it is not among them. */
+static struct quadhsm_object *take_page(const struct slot *slot, const uint8_t *id,
+                                        struct quadhsm_object **list, size_t count,
+                                        uint64_t asked_ms)
+{
+    struct objects *objects = module_objects();
+    struct quadhsm_object *wanted = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        struct objects_entry *entry = objects_find_id(objects, slot->id, list[i]->id);
+
+        if (entry == NULL) {
+            continue;
+        }
+        objects->reading.next_handle = entry->item.handle + 1;
+        memcpy(objects->reading.last, entry->id, sizeof entry->id);
+        if (memcmp(entry->id, id, sizeof entry->id) == 0) {
+            wanted = list[i];
+            list[i] = NULL;
+        } else if (entry->value == NULL || entry->value->read_at_ms < asked_ms) {
+            (void)objects_renew(objects, entry, list[i], asked_ms);
+            list[i] = NULL;
+        }
+    }
+    return wanted;
+}
+
+/* The object with @id, and maybe others that follow it. Gives the library's error. */
+static int read_object(const struct session *session, const struct ahead *ahead, const uint8_t *id,
+                       struct quadhsm_object **ret_object)
+{
+    struct quadhsm_object **list = NULL;
+    struct quadhsm_object *wanted = NULL;
+    uint64_t asked_ms = module_now_ms();
+    size_t count = 0;
+    bool more;
+
+    if (ahead->limit > 0) {
+        int error = quadhsm_find_page(session->slot->token, NULL, 0, ahead->after, ahead->limit,
+                                      &list, &count, &more);
+
+        if (error != QUADHSM_OK) {
+            return error;
+        }
+        module_lock();
+        wanted = take_page(session->slot, id, list, count, asked_ms);
+        module_unlock();
+        quadhsm_objects_free(list, count);
+    }
+    if (wanted == NULL) {
+        return quadhsm_read(session->slot->token, id, ret_object);
+    }
+    *ret_object = wanted;
+    return QUADHSM_OK;
+}
+
+/* ---- reading ---- */
+
+/* Own @object, which is what @handle stands for now. */
+static CKR_RESULT renew(const struct session *session, CK_OBJECT_HANDLE handle,
+                        struct quadhsm_object *object, enum ckr_about about,
+                        struct objects_value **ret_value)
+{
     struct objects_value *value = NULL;
     struct objects_entry *entry;
-    int error = quadhsm_read(session->slot->token, id, &object);
 
-    if (error != QUADHSM_OK) {
-        return access_failed(session, login, handle, error, about);
-    }
     module_lock();
     entry = objects_find(module_objects(), session->slot->id, handle);
     if (entry != NULL) {
@@ -64,12 +155,33 @@ static CKR_RESULT read_again(struct session *session, CK_OBJECT_HANDLE handle, c
     return CKR_OK;
 }
 
+static CKR_RESULT read_again(struct session *session, CK_OBJECT_HANDLE handle, const uint8_t *id,
+                             enum ckr_about about, struct objects_value **ret_value)
+{
+    uint64_t login = login_current(session->slot);
+    struct ahead ahead = ahead_of(session, handle, id);
+    struct quadhsm_object *object = NULL;
+    int error = read_object(session, &ahead, id, &object);
+
+    if (error != QUADHSM_OK) {
+        return access_failed(session, login, handle, error, about);
+    }
+    return renew(session, handle, object, about, ret_value);
+}
+
 CKR_RESULT access_object(struct session *session, CK_OBJECT_HANDLE handle, enum ckr_about about,
                          bool fresh, struct objects_value **ret_value)
 {
-    struct known known = look_up(session, handle);
-    bool good = known.value != NULL;
+    struct objects_value *profile = profile_value(handle);
+    struct known known = {.found = false};
+    bool good;
 
+    if (profile != NULL) {
+        *ret_value = profile;
+        return CKR_OK;
+    }
+    known = look_up(session, handle);
+    good = known.value != NULL;
     if (!known.found) {
         return ckr_from_error(QUADHSM_ENOTFOUND, about);
     }
@@ -107,6 +219,12 @@ CK_RV access_failed(struct session *session, uint64_t login, CK_OBJECT_HANDLE ha
 {
     if (error == QUADHSM_ETICKET) {
         login_lost(session->slot, login);
+    }
+    if (error == QUADHSM_EUNKNOWN) {
+        /* Something may have changed, and no revision tells of it. */
+        module_lock();
+        search_cache_clear();
+        module_unlock();
     }
     if (handle != CK_INVALID_HANDLE && error == QUADHSM_ENOTFOUND) {
         forget(session, handle, true);

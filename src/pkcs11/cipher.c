@@ -228,15 +228,6 @@ static CKR_RESULT one_piece(struct session *session, struct operation *operation
     return operation->kind == OPERATION_ENCRYPT ? CKR_DATA_LEN_RANGE : CKR_ENCRYPTED_DATA_LEN_RANGE;
 }
 
-static void finish(struct session *session, struct operation *operation, bool goes_on)
-{
-    if (goes_on) {
-        operation_put(session, operation);
-    } else {
-        operation_free(operation);
-    }
-}
-
 static CKR_RESULT in_one_piece(struct session *session, enum module_operation kind,
                                struct bytes data, const struct output *output)
 {
@@ -253,7 +244,7 @@ static CKR_RESULT in_one_piece(struct session *session, enum module_operation ki
     if (output->size != NULL && (data.base != NULL || data.size == 0)) {
         rv = one_piece(session, operation, data, output);
     }
-    finish(session, operation, operation_goes_on(rv, output->to));
+    operation_finish(session, operation, operation_goes_on(rv, output->to));
     return rv;
 }
 
@@ -272,21 +263,22 @@ static CKR_RESULT gather_part(struct operation *operation, struct bytes data,
     return rv;
 }
 
-static CKR_RESULT in_parts(struct session *session, enum module_operation kind, struct bytes data,
-                           const struct output *output)
+CK_RV cipher_update(struct session *session, enum module_operation kind, struct bytes data,
+                    CK_BYTE *out, CK_ULONG *out_size)
 {
     struct operation *operation = operation_take(session, kind);
+    const struct output output = {out, out_size};
     CK_RV rv = CKR_ARGUMENTS_BAD;
 
     if (operation == NULL) {
         return CKR_OPERATION_NOT_INITIALIZED;
     }
-    if (output->size != NULL && (data.base != NULL || data.size == 0)) {
+    if (output.size != NULL && (data.base != NULL || data.size == 0)) {
         operation->in_parts = true;
-        rv = operation->can_chain ? chain_part(session, operation, data, output)
-                                  : gather_part(operation, data, output);
+        rv = operation->can_chain ? chain_part(session, operation, data, &output)
+                                  : gather_part(operation, data, &output);
     }
-    finish(session, operation, rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL);
+    operation_finish(session, operation, rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL);
     return rv;
 }
 
@@ -305,7 +297,7 @@ static CKR_RESULT at_the_end(struct session *session, enum module_operation kind
                  : use_whole(session, operation, (struct bytes){operation->data, operation->size},
                              output);
     }
-    finish(session, operation, operation_goes_on(rv, output->to));
+    operation_finish(session, operation, operation_goes_on(rv, output->to));
     return rv;
 }
 
@@ -326,12 +318,11 @@ CK_RV cipher_all(CK_SESSION_HANDLE handle, enum module_operation kind, const CK_
 CK_RV cipher_part(CK_SESSION_HANDLE handle, enum module_operation kind, const CK_BYTE *data,
                   CK_ULONG size, CK_BYTE *out, CK_ULONG *out_size)
 {
-    struct output output = {out, out_size};
     struct session *session;
     CK_RV rv = module_enter_session(handle, &session);
 
     if (rv == CKR_OK) {
-        rv = in_parts(session, kind, (struct bytes){data, size}, &output);
+        rv = cipher_update(session, kind, (struct bytes){data, size}, out, out_size);
         module_leave_session(session);
     }
     return rv;

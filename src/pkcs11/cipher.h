@@ -13,4 +13,8 @@ CK_RV cipher_part(CK_SESSION_HANDLE handle, enum module_operation kind, const CK
 CK_RV cipher_end(CK_SESSION_HANDLE handle, enum module_operation kind, CK_BYTE *out,
                  CK_ULONG *out_size);
 
+/* A part, inside a call. */
+CKR_RESULT cipher_update(struct session *session, enum module_operation kind, struct bytes data,
+                         CK_BYTE *out, CK_ULONG *out_size);
+
 #endif

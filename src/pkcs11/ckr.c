@@ -63,6 +63,34 @@ bool ckr_is_network(int error)
            error == QUADHSM_EBUSY || error == QUADHSM_ELOCKED || error == QUADHSM_ESTALE;
 }
 
+static const struct {
+    enum ckr_about about;
+    CK_RV rv, name;
+} names[] = {
+    {ABOUT_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID},
+    {ABOUT_WRAPPING_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_WRAPPING_KEY_HANDLE_INVALID},
+    {ABOUT_WRAPPING_KEY, CKR_KEY_HANDLE_INVALID, CKR_WRAPPING_KEY_HANDLE_INVALID},
+    {ABOUT_WRAPPING_KEY, CKR_KEY_TYPE_INCONSISTENT, CKR_WRAPPING_KEY_TYPE_INCONSISTENT},
+    {ABOUT_UNWRAPPING_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_UNWRAPPING_KEY_HANDLE_INVALID},
+    {ABOUT_UNWRAPPING_KEY, CKR_KEY_HANDLE_INVALID, CKR_UNWRAPPING_KEY_HANDLE_INVALID},
+    {ABOUT_UNWRAPPING_KEY, CKR_KEY_TYPE_INCONSISTENT, CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT},
+    /* What came out is of a size that its type does not have. */
+    {ABOUT_UNWRAPPING_KEY, CKR_KEY_SIZE_RANGE, CKR_WRAPPED_KEY_INVALID},
+    {ABOUT_UNWRAPPING_KEY, CKR_ENCRYPTED_DATA_INVALID, CKR_WRAPPED_KEY_INVALID},
+    {ABOUT_UNWRAPPING_KEY, CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_WRAPPED_KEY_LEN_RANGE},
+    {ABOUT_UNWRAPPING_KEY, CKR_DATA_LEN_RANGE, CKR_WRAPPED_KEY_LEN_RANGE},
+};
+
+CK_RV ckr_about(CK_RV rv, enum ckr_about about)
+{
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].about == about && names[i].rv == rv) {
+            return names[i].name;
+        }
+    }
+    return rv;
+}
+
 CK_RV ckr_from_error(int error, enum ckr_about about)
 {
     if (about == ABOUT_TOKEN && ckr_is_network(error)) {
@@ -71,12 +99,9 @@ CK_RV ckr_from_error(int error, enum ckr_about about)
     if (about == ABOUT_TOKEN && error == QUADHSM_ENOTFOUND) {
         return CKR_TOKEN_NOT_PRESENT;
     }
-    if (about == ABOUT_KEY && error == QUADHSM_ENOTFOUND) {
-        return CKR_KEY_HANDLE_INVALID;
-    }
     for (size_t i = 0; i < sizeof translations / sizeof translations[0]; i++) {
         if (translations[i].error == error) {
-            return translations[i].rv;
+            return ckr_about(translations[i].rv, about);
         }
     }
     return CKR_GENERAL_ERROR;

@@ -13,11 +13,15 @@ enum ckr_about {
     ABOUT_CALL,   /* nothing special */
     ABOUT_TOKEN,  /* slots and tokens: no node answers means that the device is away */
     ABOUT_OBJECT, /* the object handle that was given */
-    ABOUT_KEY     /* the key handle that was given */
+    ABOUT_KEY,    /* the key handle that was given */
+    ABOUT_WRAPPING_KEY,
+    ABOUT_UNWRAPPING_KEY
 };
 
 /* No error becomes CKR_SESSION_HANDLE_INVALID: sessions are local, and outlive every node. */
 CK_RV ckr_from_error(int error, enum ckr_about about);
+/* The name that a code about a key has when the key was this one. */
+CK_RV ckr_about(CK_RV rv, enum ckr_about about);
 
 /* Nothing was reached, or nothing is known of the outcome. */
 bool ckr_is_network(int error);

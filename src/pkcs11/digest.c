@@ -33,15 +33,6 @@ static CKR_RESULT final(struct operation *operation, CK_BYTE *out, CK_ULONG *out
     return ckr_from_error((int)err, ABOUT_CALL);
 }
 
-static void finish(struct session *session, struct operation *operation, bool goes_on)
-{
-    if (goes_on) {
-        operation_put(session, operation);
-    } else {
-        operation_free(operation);
-    }
-}
-
 /* @all: in one piece, with no part before. */
 static CKR_RESULT digest_end(struct session *session, bool all, struct bytes data, CK_BYTE *out,
                              CK_ULONG *out_size)
@@ -64,11 +55,11 @@ static CKR_RESULT digest_end(struct session *session, bool all, struct bytes dat
             rv = final(operation, out, out_size);
         }
     }
-    finish(session, operation, operation_goes_on(rv, out));
+    operation_finish(session, operation, operation_goes_on(rv, out));
     return rv;
 }
 
-static CKR_RESULT digest_part(struct session *session, struct bytes data)
+CK_RV digest_update(struct session *session, struct bytes data)
 {
     struct operation *operation = operation_take(session, OPERATION_DIGEST);
     CK_RV rv;
@@ -78,7 +69,7 @@ static CKR_RESULT digest_part(struct session *session, struct bytes data)
     }
     operation->in_parts = true;
     rv = update(operation, data);
-    finish(session, operation, rv == CKR_OK);
+    operation_finish(session, operation, rv == CKR_OK);
     return rv;
 }
 
@@ -106,7 +97,7 @@ MODULE_API CK_RV C_DigestUpdate(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_U
     CK_RV rv = module_enter_session(handle, &session);
 
     if (rv == CKR_OK) {
-        rv = digest_part(session, (struct bytes){data, size});
+        rv = digest_update(session, (struct bytes){data, size});
         module_leave_session(session);
     }
     return rv;
@@ -117,15 +108,19 @@ static CKR_RESULT digest_key(struct session *session, CK_OBJECT_HANDLE key)
 {
     const struct quadhsm_attribute *secret = NULL;
     struct objects_value *value = NULL;
-    CK_RV rv = access_object(session, key, ABOUT_KEY, false, &value);
+    CK_RV rv;
 
+    if (!operation_is_active(session, OPERATION_DIGEST)) {
+        return CKR_OPERATION_NOT_INITIALIZED;
+    }
+    rv = access_object(session, key, ABOUT_KEY, false, &value);
     if (rv != CKR_OK) {
         return rv;
     }
     if (objects_number(value->object, CKA_CLASS, CKO_DATA) == CKO_SECRET_KEY) {
         secret = quadhsm_object_attribute(value->object, CKA_VALUE);
     }
-    rv = secret != NULL ? digest_part(session, (struct bytes){secret->value, secret->size})
+    rv = secret != NULL ? digest_update(session, (struct bytes){secret->value, secret->size})
                         : CKR_KEY_INDIGESTIBLE;
     objects_value_unref(value);
     return rv;
@@ -213,8 +208,14 @@ static CKR_RESULT get_state(struct session *session, CK_BYTE *out, CK_ULONG *out
         return CKR_ARGUMENTS_BAD;
     }
     operation = operation_take(session, OPERATION_DIGEST);
+    if (has_other_operation(session)) {
+        if (operation != NULL) {
+            operation_put(session, operation);
+        }
+        return CKR_STATE_UNSAVEABLE;
+    }
     if (operation == NULL) {
-        return has_other_operation(session) ? CKR_STATE_UNSAVEABLE : CKR_OPERATION_NOT_INITIALIZED;
+        return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (!operation_answer_size(out, out_size, DIGEST_STATE_SIZE, DIGEST_STATE_SIZE, &rv)) {
         state.type = operation->mechanism.info->type;

@@ -1,4 +1,5 @@
-/* Searches. All that matches is looked up by C_FindObjectsInit; C_FindObjects hands it out. */
+/* Searches. C_FindObjectsInit asks for the first page, C_FindObjects for the others as they are
+ * wanted, so that no search holds more than a page of handles. */
 #ifndef QH_PKCS11_FIND_H
 #define QH_PKCS11_FIND_H
 

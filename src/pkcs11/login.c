@@ -1,8 +1,12 @@
-/* C_Login, C_LoginUser, C_Logout, C_InitPIN, C_SetPIN. PINs are passed through and never kept. */
+/* C_Login, C_LoginUser, C_Logout. PINs are passed through and never kept. */
 #include "pkcs11/login.h"
+
+#include <string.h>
 
 #include "base/limits.h"
 #include "pkcs11/access.h"
+#include "pkcs11/operation.h"
+#include "pkcs11/slot.h"
 
 uint64_t login_current(struct slot *slot)
 {
@@ -37,9 +41,20 @@ void login_lost(struct slot *slot, uint64_t login)
     }
 }
 
-/* Handles of private objects end with the login. */
+enum quadhsm_role login_role(struct slot *slot)
+{
+    enum quadhsm_role role;
+
+    module_lock();
+    role = slot->role;
+    module_unlock();
+    return role;
+}
+
+/* Handles of private objects end with the login, and so does what was being done with them. */
 static bool log_out(struct slot *slot, bool only_without_sessions)
 {
+    struct operation *operations = NULL;
     bool was_logged_in;
 
     module_lock();
@@ -50,8 +65,10 @@ static bool log_out(struct slot *slot, bool only_without_sessions)
     if (was_logged_in) {
         slot->role = QUADHSM_ROLE_NONE;
         objects_remove_private(module_objects(), slot->id);
+        operations = operation_take_private(slot);
     }
     module_unlock();
+    operation_free_list(operations);
     if (was_logged_in) {
         quadhsm_logout(slot->token);
     }
@@ -105,6 +122,19 @@ static CKR_RESULT may_log_in(const struct slot *slot, enum quadhsm_role role)
     return CKR_OK;
 }
 
+/* As last read: a login that succeeds fills them up again. */
+static bool all_tries_left(const struct slot *slot, enum quadhsm_role role)
+{
+    const struct quadhsm_partition *partition = &slot->partition;
+    bool all;
+
+    module_lock();
+    all = role == QUADHSM_PO ? partition->po_tries_left == partition->po_tries
+                             : partition->co_tries_left == partition->co_tries;
+    module_unlock();
+    return all;
+}
+
 static CKR_RESULT log_in(struct slot *slot, enum quadhsm_role role, const void *pin, CK_ULONG size)
 {
     int error;
@@ -125,11 +155,15 @@ static CKR_RESULT log_in(struct slot *slot, enum quadhsm_role role, const void *
     if (error == QUADHSM_OK) {
         note_login(slot, role);
     }
-    return ckr_from_error(error, ABOUT_CALL);
+    if (error != QUADHSM_OK || !all_tries_left(slot, role)) {
+        slot_list_changed();
+    }
+    /* No PIN can be of such a length. */
+    return error == QUADHSM_EPINRANGE ? CKR_PIN_INCORRECT : ckr_from_error(error, ABOUT_CALL);
 }
 
-static CKR_RESULT log_in_as(struct session *session, CK_USER_TYPE user, const void *pin,
-                            CK_ULONG size)
+static CKR_RESULT log_in_as(struct session *session, CK_USER_TYPE user, enum quadhsm_role role,
+                            const void *pin, CK_ULONG size)
 {
     if (pin == NULL && size > 0) {
         return CKR_ARGUMENTS_BAD;
@@ -139,39 +173,67 @@ static CKR_RESULT log_in_as(struct session *session, CK_USER_TYPE user, const vo
         return CKR_PIN_INCORRECT;
     }
     if (size > PIN_SIZE_MAX) {
-        return CKR_PIN_LEN_RANGE;
+        return CKR_PIN_INCORRECT;
     }
-    switch (user) {
-    case CKU_USER:
-        return log_in(session->slot, QUADHSM_CO, pin, size);
-    case CKU_SO:
-        return log_in(session->slot, QUADHSM_PO, pin, size);
-    case CKU_CONTEXT_SPECIFIC:
-        return log_in_context(session, pin, size);
-    default:
-        return CKR_USER_TYPE_INVALID;
+    return user == CKU_CONTEXT_SPECIFIC ? log_in_context(session, pin, size)
+                                        : log_in(session->slot, role, pin, size);
+}
+
+/* Who is meant; the first of a type is who is meant without a name. */
+static const struct {
+    CK_USER_TYPE user;
+    const char *name;
+    enum quadhsm_role role;
+} users[] = {
+    {CKU_USER, "co", QUADHSM_CO},
+    {CKU_USER, "cu", QUADHSM_CU},
+    {CKU_SO, "po", QUADHSM_PO},
+    {CKU_CONTEXT_SPECIFIC, "", QUADHSM_ROLE_NONE},
+};
+
+static CKR_RESULT find_user(CK_USER_TYPE user, const CK_UTF8CHAR *name, CK_ULONG size,
+                            enum quadhsm_role *ret_role)
+{
+    CK_RV rv = CKR_USER_TYPE_INVALID;
+
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
+        if (users[i].user != user) {
+            continue;
+        }
+        if (size == 0 ||
+            (size == strlen(users[i].name) && memcmp(name, users[i].name, size) == 0)) {
+            *ret_role = users[i].role;
+            return CKR_OK;
+        }
+        rv = CKR_ARGUMENTS_BAD;
     }
+    return rv;
+}
+
+/* The name of a role, for those who want to use keys and not to make them. */
+MODULE_API CK_RV C_LoginUser(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_CHAR_PTR pin,
+                             CK_ULONG size, CK_UTF8CHAR_PTR name, CK_ULONG name_size)
+{
+    enum quadhsm_role role = QUADHSM_ROLE_NONE;
+    struct session *session;
+    CK_RV rv = module_enter_session(handle, &session);
+
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    rv =
+        name == NULL && name_size > 0 ? CKR_ARGUMENTS_BAD : find_user(user, name, name_size, &role);
+    if (rv == CKR_OK) {
+        rv = log_in_as(session, user, role, pin, size);
+    }
+    module_leave_session(session);
+    return rv;
 }
 
 MODULE_API CK_RV C_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin,
                          CK_ULONG size)
 {
-    struct session *session;
-    CK_RV rv = module_enter_session(handle, &session);
-
-    if (rv == CKR_OK) {
-        rv = log_in_as(session, user, pin, size);
-        module_leave_session(session);
-    }
-    return rv;
-}
-
-/* The roles have no users' names. */
-MODULE_API CK_RV C_LoginUser(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_CHAR_PTR pin,
-                             CK_ULONG size, CK_UTF8CHAR_PTR username, CK_ULONG username_size)
-{
-    (void)username;
-    return username_size == 0 ? C_Login(handle, user, pin, size) : CKR_ARGUMENTS_BAD;
+    return C_LoginUser(handle, user, pin, size, NULL, 0);
 }
 
 MODULE_API CK_RV C_Logout(CK_SESSION_HANDLE handle)
@@ -181,85 +243,6 @@ MODULE_API CK_RV C_Logout(CK_SESSION_HANDLE handle)
 
     if (rv == CKR_OK) {
         rv = log_out(session->slot, false) ? CKR_OK : CKR_USER_NOT_LOGGED_IN;
-        module_leave_session(session);
-    }
-    return rv;
-}
-
-/* ---- PINs ---- */
-
-static enum quadhsm_role role_of(struct slot *slot)
-{
-    enum quadhsm_role role;
-
-    module_lock();
-    role = slot->role;
-    module_unlock();
-    return role;
-}
-
-static CKR_RESULT init_pin(struct session *session, const void *pin, CK_ULONG size)
-{
-    uint64_t login = login_current(session->slot);
-    int error;
-
-    if (role_of(session->slot) != QUADHSM_PO) {
-        return CKR_USER_NOT_LOGGED_IN;
-    }
-    if (pin == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
-    error = quadhsm_init_pin(session->slot->token, QUADHSM_CO, pin, size);
-    return access_failed(session, login, CK_INVALID_HANDLE, error, ABOUT_CALL);
-}
-
-MODULE_API CK_RV C_InitPIN(CK_SESSION_HANDLE handle, CK_UTF8CHAR_PTR pin, CK_ULONG size)
-{
-    struct session *session;
-    CK_RV rv = module_enter_session(handle, &session);
-
-    if (rv == CKR_OK) {
-        rv = init_pin(session, pin, size);
-        module_leave_session(session);
-    }
-    return rv;
-}
-
-/* A new PIN ends all logins of the role. Ours is taken up again with the new one, since the
- * standard knows nothing of a login that its own C_SetPIN ends. */
-static CKR_RESULT set_pin(struct session *session, const void *old_pin, CK_ULONG old_size,
-                          const void *new_pin, CK_ULONG new_size)
-{
-    struct slot *slot = session->slot;
-    enum quadhsm_role logged_in = role_of(slot);
-    enum quadhsm_role role = logged_in != QUADHSM_ROLE_NONE ? logged_in : QUADHSM_CO;
-    uint64_t login = login_current(slot);
-    int error;
-
-    if (!session->writable) {
-        return CKR_SESSION_READ_ONLY;
-    }
-    if (old_pin == NULL || new_pin == NULL) {
-        return CKR_ARGUMENTS_BAD;
-    }
-    error = quadhsm_set_pin(slot->token, role, old_pin, old_size, new_pin, new_size);
-    if (error == QUADHSM_OK && logged_in != QUADHSM_ROLE_NONE) {
-        quadhsm_logout(slot->token);
-        if (quadhsm_login(slot->token, role, new_pin, new_size) != QUADHSM_OK) {
-            login_lost(slot, login);
-        }
-    }
-    return ckr_from_error(error, ABOUT_CALL);
-}
-
-MODULE_API CK_RV C_SetPIN(CK_SESSION_HANDLE handle, CK_UTF8CHAR_PTR old_pin, CK_ULONG old_size,
-                          CK_UTF8CHAR_PTR new_pin, CK_ULONG new_size)
-{
-    struct session *session;
-    CK_RV rv = module_enter_session(handle, &session);
-
-    if (rv == CKR_OK) {
-        rv = set_pin(session, old_pin, old_size, new_pin, new_size);
         module_leave_session(session);
     }
     return rv;

@@ -8,6 +8,7 @@
 void login_end(struct slot *slot);
 /* Which login calls are made under; 0: none. */
 uint64_t login_current(struct slot *slot);
+enum quadhsm_role login_role(struct slot *slot);
 /* The cluster says that login @login has ended (the PIN was changed): an application that logs in
  * again goes on with the handles it has. */
 void login_lost(struct slot *slot, uint64_t login);

@@ -1,198 +1,49 @@
 /* CK_MECHANISM to what the library and the crypto folder take. */
 #include "pkcs11/mechanism.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
-#include "pkcs11/template.h"
+#include "pkcs11/parameter.h"
+
+#define KW_BLOCK_SIZE 8u /* of AES key wrap */
 
 /* What the module implements; CKF_HW comes from the configuration. */
-#define FLAGS_OFFERED                                                                \
-    (CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_GENERATE | \
-     CKF_GENERATE_KEY_PAIR | CKF_EC_F_P | CKF_EC_OID | CKF_EC_UNCOMPRESS)
 #define FLAGS_USE                                                                    \
     (CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_GENERATE | \
-     CKF_GENERATE_KEY_PAIR)
+     CKF_GENERATE_KEY_PAIR | CKF_WRAP | CKF_UNWRAP | CKF_DERIVE)
+#define FLAGS_OFFERED (FLAGS_USE | CKF_EC_F_P | CKF_EC_OID | CKF_EC_UNCOMPRESS)
+
+static bool can_recover(CK_MECHANISM_TYPE type)
+{
+    return type == CKM_RSA_PKCS || type == CKM_RSA_X_509;
+}
+
+/* What the module makes of the key's plain operations: messages, and signatures with recovery. */
+static CK_FLAGS flags_made(const struct mech_info *info)
+{
+    CK_FLAGS flags = 0;
+
+    if ((info->flags & CKF_SIGN) != 0) {
+        flags |= CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY | CKF_MULTI_MESSAGE;
+        flags |= can_recover(info->type) ? CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER : 0;
+    }
+    if (info->type == CKM_AES_GCM) {
+        flags |= CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MULTI_MESSAGE;
+    }
+    return flags;
+}
 
 CK_FLAGS mechanism_flags(const struct mech_info *info)
 {
-    return (info->flags & FLAGS_USE) != 0 ? info->flags & FLAGS_OFFERED : 0;
+    return (info->flags & FLAGS_USE) != 0 ? (info->flags & FLAGS_OFFERED) | flags_made(info) : 0;
 }
 
-/* ---- parameters ---- */
-
-static CKR_RESULT copy_params(const CK_MECHANISM *from, void *to, size_t size)
-{
-    if (from->pParameter == NULL || from->ulParameterLen != size) {
-        return CKR_MECHANISM_PARAM_INVALID;
-    }
-    memcpy(to, from->pParameter, size);
-    return CKR_OK;
-}
+/* ---- opening ---- */
 
 static CKR_RESULT check_span(const void *base, CK_ULONG size, size_t size_max)
 {
     return size > size_max || (size > 0 && base == NULL) ? CKR_MECHANISM_PARAM_INVALID : CKR_OK;
-}
-
-static CKR_RESULT parse_iv(const CK_MECHANISM *from, struct quadhsm_mechanism *params)
-{
-    if (from->pParameter == NULL || from->ulParameterLen != MECHANISM_BLOCK_SIZE) {
-        return CKR_MECHANISM_PARAM_INVALID;
-    }
-    params->iv = from->pParameter;
-    params->iv_size = from->ulParameterLen;
-    return CKR_OK;
-}
-
-/* The whole block is the counter: that is what clients ask for, and what the node does. */
-static CKR_RESULT parse_ctr(const CK_MECHANISM *from, struct quadhsm_mechanism *params)
-{
-    CK_AES_CTR_PARAMS ctr;
-    CK_RV rv = copy_params(from, &ctr, sizeof ctr);
-
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    if (ctr.ulCounterBits != 8 * sizeof ctr.cb) {
-        return CKR_MECHANISM_PARAM_INVALID;
-    }
-    params->iv = (const uint8_t *)from->pParameter + offsetof(CK_AES_CTR_PARAMS, cb);
-    params->iv_size = sizeof ctr.cb;
-    return CKR_OK;
-}
-
-/* The two shapes are told apart by their size; ulIvBits says nothing that ulIvLen does not. */
-static CKR_RESULT parse_gcm(const CK_MECHANISM *from, struct quadhsm_mechanism *params)
-{
-    CK_GCM_PARAMS_V3 gcm;
-    CK_NSS_GCM_PARAMS without_bits;
-    CK_RV rv;
-
-    if (from->ulParameterLen == sizeof without_bits) {
-        rv = copy_params(from, &without_bits, sizeof without_bits);
-        if (rv != CKR_OK) {
-            return rv;
-        }
-        gcm.pIv = without_bits.pIv;
-        gcm.ulIvLen = without_bits.ulIvLen;
-        gcm.pAAD = without_bits.pAAD;
-        gcm.ulAADLen = without_bits.ulAADLen;
-        gcm.ulTagBits = without_bits.ulTagBits;
-    } else {
-        rv = copy_params(from, &gcm, sizeof gcm);
-        if (rv != CKR_OK) {
-            return rv;
-        }
-    }
-    if (gcm.ulIvLen == 0 || gcm.ulTagBits > MECHANISM_TAG_BITS_MAX || gcm.ulTagBits % 8 != 0) {
-        return CKR_MECHANISM_PARAM_INVALID;
-    }
-    params->iv = gcm.pIv;
-    params->iv_size = gcm.ulIvLen;
-    params->aad = gcm.pAAD;
-    params->aad_size = gcm.ulAADLen;
-    params->tag_bits = (uint32_t)gcm.ulTagBits;
-    return CKR_OK;
-}
-
-static CKR_RESULT parse_pss(const CK_MECHANISM *from, const struct mech_info *info,
-                            struct quadhsm_mechanism *params)
-{
-    CK_RSA_PKCS_PSS_PARAMS pss;
-    CK_RV rv = copy_params(from, &pss, sizeof pss);
-
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    if (pss.sLen > KEY_RSA_BITS_MAX / 8 || mech_digest_size(pss.hashAlg) == 0 ||
-        (info->digest != CK_UNAVAILABLE_INFORMATION && info->digest != pss.hashAlg)) {
-        return CKR_MECHANISM_PARAM_INVALID;
-    }
-    params->hash = pss.hashAlg;
-    params->mgf = pss.mgf;
-    params->salt_size = (uint32_t)pss.sLen;
-    return CKR_OK;
-}
-
-/* No source at all is what some clients say for "no label". */
-static CKR_RESULT parse_oaep(const CK_MECHANISM *from, struct quadhsm_mechanism *params)
-{
-    CK_RSA_PKCS_OAEP_PARAMS oaep;
-    CK_RV rv = copy_params(from, &oaep, sizeof oaep);
-
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    if (mech_digest_size(oaep.hashAlg) == 0 ||
-        (oaep.source != CKZ_DATA_SPECIFIED && (oaep.source != 0 || oaep.ulSourceDataLen != 0))) {
-        return CKR_MECHANISM_PARAM_INVALID;
-    }
-    params->hash = oaep.hashAlg;
-    params->mgf = oaep.mgf;
-    params->label = oaep.pSourceData;
-    params->label_size = oaep.ulSourceDataLen;
-    return CKR_OK;
-}
-
-/* Pure EdDSA, said with no parameter or with one that says just that. */
-static CKR_RESULT parse_eddsa(const CK_MECHANISM *from)
-{
-    CK_EDDSA_PARAMS eddsa;
-    CK_RV rv;
-
-    if (from->ulParameterLen == 0) {
-        return CKR_OK;
-    }
-    rv = copy_params(from, &eddsa, sizeof eddsa);
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    return eddsa.phFlag == CK_FALSE && eddsa.ulContextDataLen == 0 ? CKR_OK
-                                                                   : CKR_MECHANISM_PARAM_INVALID;
-}
-
-static bool is_pss(CK_MECHANISM_TYPE type)
-{
-    switch (type) {
-    case CKM_RSA_PKCS_PSS:
-    case CKM_SHA1_RSA_PKCS_PSS:
-    case CKM_SHA224_RSA_PKCS_PSS:
-    case CKM_SHA256_RSA_PKCS_PSS:
-    case CKM_SHA384_RSA_PKCS_PSS:
-    case CKM_SHA512_RSA_PKCS_PSS:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Borrowed spans in @params. */
-static CKR_RESULT parse(const CK_MECHANISM *from, const struct mech_info *info,
-                        struct quadhsm_mechanism *params)
-{
-    if (is_pss(from->mechanism)) {
-        return parse_pss(from, info, params);
-    }
-    switch (from->mechanism) {
-    case CKM_AES_CBC:
-    case CKM_AES_CBC_PAD:
-        return parse_iv(from, params);
-    case CKM_AES_CTR:
-        return parse_ctr(from, params);
-    case CKM_AES_GCM:
-        return parse_gcm(from, params);
-    case CKM_RSA_PKCS_OAEP:
-        return parse_oaep(from, params);
-    case CKM_EDDSA:
-        return parse_eddsa(from);
-    default:
-        /* Some clients pass a pointer and no size, or the other way round. */
-        return from->ulParameterLen == 0 || from->pParameter == NULL ? CKR_OK
-                                                                     : CKR_MECHANISM_PARAM_INVALID;
-    }
 }
 
 static const void *keep(uint8_t *block, size_t *at, const void *base, size_t size)
@@ -209,21 +60,40 @@ static const void *keep(uint8_t *block, size_t *at, const void *base, size_t siz
 static CKR_RESULT keep_spans(struct mechanism *mechanism)
 {
     struct quadhsm_mechanism *params = &mechanism->params;
+    struct {
+        const void **base;
+        size_t size, size_max;
+    } spans[] = {
+        {&params->iv, params->iv_size, MECHANISM_IV_SIZE_MAX},
+        {&params->aad, params->aad_size, MECHANISM_AAD_SIZE_MAX},
+        {&params->label, params->label_size, MECHANISM_LABEL_SIZE_MAX},
+        {&params->public_data, params->public_data_size, MECH_DERIVE_DATA_SIZE_MAX},
+        {&params->shared_data, params->shared_data_size, MECH_DERIVE_DATA_SIZE_MAX},
+        {&params->hkdf_salt, params->hkdf_salt_size, MECH_DERIVE_DATA_SIZE_MAX},
+        {&params->info, params->info_size, MECH_DERIVE_DATA_SIZE_MAX},
+    };
+    size_t size = 1;
     size_t at = 0;
 
-    if (check_span(params->iv, params->iv_size, MECHANISM_IV_SIZE_MAX) != CKR_OK ||
-        check_span(params->aad, params->aad_size, MECHANISM_AAD_SIZE_MAX) != CKR_OK ||
-        check_span(params->label, params->label_size, MECHANISM_LABEL_SIZE_MAX) != CKR_OK) {
-        return CKR_MECHANISM_PARAM_INVALID;
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        if (check_span(*spans[i].base, spans[i].size, spans[i].size_max) != CKR_OK) {
+            return CKR_MECHANISM_PARAM_INVALID;
+        }
+        size += spans[i].size;
     }
-    mechanism->block = calloc(1, params->iv_size + params->aad_size + params->label_size + 1);
+    mechanism->block = calloc(1, size);
     if (mechanism->block == NULL) {
         return CKR_HOST_MEMORY;
     }
-    params->iv = keep(mechanism->block, &at, params->iv, params->iv_size);
-    params->aad = keep(mechanism->block, &at, params->aad, params->aad_size);
-    params->label = keep(mechanism->block, &at, params->label, params->label_size);
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        *spans[i].base = keep(mechanism->block, &at, *spans[i].base, spans[i].size);
+    }
     return CKR_OK;
+}
+
+static bool is_message_cipher(CK_FLAGS use)
+{
+    return use == CKF_MESSAGE_ENCRYPT || use == CKF_MESSAGE_DECRYPT;
 }
 
 CKR_RESULT mechanism_open(const CK_MECHANISM *from, CK_FLAGS use, struct mechanism *ret_mechanism)
@@ -241,7 +111,9 @@ CKR_RESULT mechanism_open(const CK_MECHANISM *from, CK_FLAGS use, struct mechani
         return CKR_MECHANISM_INVALID;
     }
     mechanism.params.type = given.mechanism;
-    rv = parse(&given, mechanism.info, &mechanism.params);
+    rv = is_message_cipher(use)
+             ? parameter_parse_message(&given)
+             : parameter_parse(&given, mechanism.info, &mechanism.params, &mechanism.salt_key);
     if (rv != CKR_OK) {
         return rv;
     }
@@ -270,6 +142,7 @@ struct mech_params mechanism_local(const struct quadhsm_mechanism *params)
         .aad = {params->aad, params->aad_size},
         .label = {params->label, params->label_size},
         .tag_bits = params->tag_bits,
+        .counter_bits = params->counter_bits,
     };
 
     return local;
@@ -296,47 +169,38 @@ static bool flag_of(const struct quadhsm_object *object, CK_ATTRIBUTE_TYPE type)
     return attribute != NULL && attribute->size == 1 && *(const uint8_t *)attribute->value != 0;
 }
 
-static CK_ATTRIBUTE_TYPE use_attribute(CK_FLAGS use)
-{
-    switch (use) {
-    case CKF_SIGN:
-        return CKA_SIGN;
-    case CKF_VERIFY:
-        return CKA_VERIFY;
-    case CKF_ENCRYPT:
-        return CKA_ENCRYPT;
-    default:
-        return CKA_DECRYPT;
-    }
-}
+static const struct {
+    CK_FLAGS use;
+    CK_ATTRIBUTE_TYPE attribute;
+    CK_OBJECT_CLASS half; /* of a key pair; secret keys do everything */
+} uses[] = {
+    {CKF_SIGN, CKA_SIGN, CKO_PRIVATE_KEY},
+    {CKF_MESSAGE_SIGN, CKA_SIGN, CKO_PRIVATE_KEY},
+    {CKF_SIGN_RECOVER, CKA_SIGN_RECOVER, CKO_PRIVATE_KEY},
+    {CKF_VERIFY, CKA_VERIFY, CKO_PUBLIC_KEY},
+    {CKF_MESSAGE_VERIFY, CKA_VERIFY, CKO_PUBLIC_KEY},
+    {CKF_VERIFY_RECOVER, CKA_VERIFY_RECOVER, CKO_PUBLIC_KEY},
+    {CKF_ENCRYPT, CKA_ENCRYPT, CKO_PUBLIC_KEY},
+    {CKF_MESSAGE_ENCRYPT, CKA_ENCRYPT, CKO_PUBLIC_KEY},
+    {CKF_DECRYPT, CKA_DECRYPT, CKO_PRIVATE_KEY},
+    {CKF_MESSAGE_DECRYPT, CKA_DECRYPT, CKO_PRIVATE_KEY},
+    {CKF_WRAP, CKA_WRAP, CKO_PUBLIC_KEY},
+    {CKF_UNWRAP, CKA_UNWRAP, CKO_PRIVATE_KEY},
+    {CKF_DERIVE, CKA_DERIVE, CKO_PRIVATE_KEY},
+};
 
-/* Private keys sign and decrypt, public keys verify and encrypt, secret keys do everything. */
-static bool class_fits(uint64_t object_class, CK_FLAGS use)
+static CKR_RESULT may_use(const struct quadhsm_object *key, uint64_t object_class, CK_FLAGS use)
 {
-    switch (object_class) {
-    case CKO_SECRET_KEY:
-        return true;
-    case CKO_PRIVATE_KEY:
-        return use == CKF_SIGN || use == CKF_DECRYPT;
-    case CKO_PUBLIC_KEY:
-        return use == CKF_VERIFY || use == CKF_ENCRYPT;
-    default:
-        return false;
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        if (uses[i].use != use) {
+            continue;
+        }
+        if (object_class != CKO_SECRET_KEY && object_class != uses[i].half) {
+            return CKR_KEY_TYPE_INCONSISTENT;
+        }
+        return flag_of(key, uses[i].attribute) ? CKR_OK : CKR_KEY_FUNCTION_NOT_PERMITTED;
     }
-}
-
-static bool is_hmac_key(uint64_t key_type)
-{
-    switch (key_type) {
-    case CKK_SHA_1_HMAC:
-    case CKK_SHA224_HMAC:
-    case CKK_SHA256_HMAC:
-    case CKK_SHA384_HMAC:
-    case CKK_SHA512_HMAC:
-        return true;
-    default:
-        return false;
-    }
+    return CKR_KEY_FUNCTION_NOT_PERMITTED;
 }
 
 bool mechanism_allowed(const struct quadhsm_object *key, CK_MECHANISM_TYPE type)
@@ -361,20 +225,16 @@ CKR_RESULT mechanism_fits(const struct mechanism *mechanism, CK_FLAGS use,
 {
     uint64_t object_class = number_of(key, CKA_CLASS);
     uint64_t key_type = number_of(key, CKA_KEY_TYPE);
-    CK_KEY_TYPE wanted = mechanism->info->key_type;
+    CK_RV rv;
 
     if (object_class != CKO_SECRET_KEY && object_class != CKO_PRIVATE_KEY &&
         object_class != CKO_PUBLIC_KEY) {
         return CKR_KEY_HANDLE_INVALID;
     }
-    if (key_type != wanted && !(wanted == CKK_GENERIC_SECRET && is_hmac_key(key_type))) {
-        return CKR_KEY_TYPE_INCONSISTENT;
-    }
-    if (!class_fits(object_class, use)) {
-        return CKR_KEY_TYPE_INCONSISTENT;
-    }
-    if (!flag_of(key, use_attribute(use))) {
-        return CKR_KEY_FUNCTION_NOT_PERMITTED;
+    rv = mech_takes(mechanism->info, (CK_KEY_TYPE)key_type) ? may_use(key, object_class, use)
+                                                            : CKR_KEY_TYPE_INCONSISTENT;
+    if (rv != CKR_OK) {
+        return rv;
     }
     return mechanism_allowed(key, mechanism->params.type) ? CKR_OK : CKR_MECHANISM_INVALID;
 }
@@ -436,7 +296,7 @@ bool mechanism_split(const struct mechanism *mechanism, struct quadhsm_mechanism
         plain.type = CKM_ECDSA;
         break;
     default:
-        if (!is_pss(mechanism->params.type)) {
+        if (!parameter_is_pss(mechanism->params.type)) {
             return false;
         }
         plain.type = CKM_RSA_PKCS_PSS;
@@ -534,6 +394,10 @@ size_t mechanism_encrypted_size(const struct mechanism *mechanism, const struct 
         return (data_size / MECHANISM_BLOCK_SIZE + 1) * MECHANISM_BLOCK_SIZE;
     case CKM_AES_GCM:
         return data_size + mechanism->params.tag_bits / 8;
+    case CKM_AES_KEY_WRAP:
+    case CKM_AES_KEY_WRAP_PAD:
+    case CKM_AES_KEY_WRAP_KWP:
+        return (data_size + KW_BLOCK_SIZE - 1) / KW_BLOCK_SIZE * KW_BLOCK_SIZE + KW_BLOCK_SIZE;
     default:
         return mechanism->info->key_type == CKK_RSA ? mechanism_modulus_size(key) : data_size;
     }
@@ -548,6 +412,10 @@ size_t mechanism_decrypted_size(const struct mechanism *mechanism, const struct 
     switch (mechanism->params.type) {
     case CKM_AES_GCM:
         return data_size > tag_size ? data_size - tag_size : 0;
+    case CKM_AES_KEY_WRAP:
+    case CKM_AES_KEY_WRAP_PAD:
+    case CKM_AES_KEY_WRAP_KWP:
+        return data_size > KW_BLOCK_SIZE ? data_size - KW_BLOCK_SIZE : 0;
     case CKM_RSA_PKCS:
         return modulus_size > 11 ? modulus_size - 11 : 0;
     case CKM_RSA_PKCS_OAEP: {
@@ -569,6 +437,11 @@ size_t mechanism_decrypted_least(const struct mechanism *mechanism, size_t data_
         return data_size > tag_size ? data_size - tag_size : 0;
     case CKM_AES_CBC_PAD:
         return data_size > MECHANISM_BLOCK_SIZE ? data_size - MECHANISM_BLOCK_SIZE : 0;
+    case CKM_AES_KEY_WRAP:
+        return data_size > KW_BLOCK_SIZE ? data_size - KW_BLOCK_SIZE : 0;
+    case CKM_AES_KEY_WRAP_PAD:
+    case CKM_AES_KEY_WRAP_KWP:
+        return data_size > 2 * KW_BLOCK_SIZE ? data_size - 2 * KW_BLOCK_SIZE + 1 : 0;
     default:
         return mechanism->info->key_type == CKK_RSA ? 0 : data_size;
     }

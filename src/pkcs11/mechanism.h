@@ -17,6 +17,7 @@
 struct mechanism {
     struct quadhsm_mechanism params; /* points into @block */
     const struct mech_info *info;
+    CK_OBJECT_HANDLE salt_key; /* HKDF; else CK_INVALID_HANDLE */
     uint8_t *block;
 };
 

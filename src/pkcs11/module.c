@@ -13,6 +13,7 @@
 #include "pkcs11/digest.h"
 #include "pkcs11/find.h"
 #include "pkcs11/operation.h"
+#include "pkcs11/search_cache.h"
 
 enum state { IDLE, STARTING, RUNNING, STOPPING };
 
@@ -24,6 +25,7 @@ static struct {
     unsigned calls;
     struct quadhsm *client;
     bool hardware;
+    unsigned search_cache_ms;
     struct slot *slots[MODULE_SLOTS_MAX];
     size_t slot_count;
     uint64_t slots_read_at_ms;
@@ -166,8 +168,18 @@ void module_release_session(struct session *session)
 
 void module_leave_session(struct session *session)
 {
-    module_release_session(session);
-    module_leave();
+    bool last;
+
+    module_lock();
+    last = --session->references == 0;
+    if (!last) {
+        count_out();
+    }
+    module_unlock();
+    if (last) {
+        session_free(session);
+        module_leave(); /* C_Finalize waits for what is freed here */
+    }
 }
 
 bool module_wait_stopping(unsigned timeout_ms)
@@ -200,6 +212,11 @@ struct quadhsm *module_client(void)
 bool module_is_hardware(void)
 {
     return module.hardware;
+}
+
+unsigned module_search_cache_ms(void)
+{
+    return module.search_cache_ms;
 }
 
 uint64_t module_now_ms(void)
@@ -294,6 +311,7 @@ static void release_everything(void)
         session_free(session);
     }
     handle_table_close(&module.sessions);
+    search_cache_clear();
     objects_close(&module.objects);
     digest_forget_states();
     for (size_t i = 0; i < module.slot_count; i++) {
@@ -319,6 +337,7 @@ static CKR_RESULT open_client(bool may_make_threads)
         return CKR_GENERAL_ERROR;
     }
     module.hardware = config->hardware;
+    module.search_cache_ms = config->search_cache_ms;
     error = quadhsm_open(config->path, &module.client);
     client_config_free(config);
     if (error != QUADHSM_OK) {

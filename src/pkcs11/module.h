@@ -36,6 +36,8 @@ struct slot {
     struct quadhsm_token *token;        /* set when made, never changed */
     struct quadhsm_partition partition; /* as last read */
     size_t position;                    /* in the last list; SIZE_MAX: it is gone */
+    bool was_present;                   /* in the list before */
+    bool event;                         /* came or went, and C_WaitForSlotEvent has not said so */
     enum quadhsm_role role;             /* who is logged in */
     uint64_t login_count;               /* logins so far, to tell one from the next */
     unsigned session_count, writable_count;
@@ -47,6 +49,12 @@ enum module_operation {
     OPERATION_ENCRYPT,
     OPERATION_DECRYPT,
     OPERATION_DIGEST,
+    OPERATION_SIGN_RECOVER,
+    OPERATION_VERIFY_RECOVER,
+    OPERATION_MESSAGE_ENCRYPT,
+    OPERATION_MESSAGE_DECRYPT,
+    OPERATION_MESSAGE_SIGN,
+    OPERATION_MESSAGE_VERIFY,
     OPERATION_KINDS
 };
 
@@ -87,6 +95,7 @@ bool module_wait_stopping(unsigned timeout_ms);
 /* Inside calls. */
 struct quadhsm *module_client(void);
 bool module_is_hardware(void);
+unsigned module_search_cache_ms(void); /* 0: no search is answered from before */
 uint64_t module_now_ms(void);
 
 /* ---- under the lock ---- */

@@ -140,11 +140,14 @@ static CKR_RESULT destroy_value(struct session *session, CK_OBJECT_HANDLE handle
     uint64_t login = login_current(session->slot);
     int error;
 
-    if (object->session_size > 0) {
-        return objects_flag(object, CKA_DESTROYABLE, true) ? CKR_OK : CKR_ACTION_PROHIBITED;
-    }
-    if (!session->writable) {
+    if (object->session_size == 0 && !session->writable) {
         return CKR_SESSION_READ_ONLY;
+    }
+    if (!objects_flag(object, CKA_DESTROYABLE, true)) {
+        return CKR_ACTION_PROHIBITED;
+    }
+    if (object->session_size > 0) {
+        return CKR_OK;
     }
     error = quadhsm_destroy(session->slot->token, object->id);
     if (error == QUADHSM_EREADONLY) {

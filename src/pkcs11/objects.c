@@ -106,8 +106,7 @@ static struct objects_entry **bucket_of(const struct objects *objects, const uin
     return &objects->buckets[hash & (objects->bucket_count - 1)];
 }
 
-static struct objects_entry *find_id(const struct objects *objects, uint64_t slot,
-                                     const uint8_t *id)
+struct objects_entry *objects_find_id(struct objects *objects, uint64_t slot, const uint8_t *id)
 {
     struct objects_entry *entry;
 
@@ -259,7 +258,7 @@ static QH_RESULT entry_new(struct objects *objects, uint64_t slot, uint64_t sess
 QH_RESULT objects_put(struct objects *objects, uint64_t slot, uint64_t session,
                       struct quadhsm_object *object, uint64_t now_ms, uint64_t *ret_handle)
 {
-    struct objects_entry *entry = session == 0 ? find_id(objects, slot, object->id) : NULL;
+    struct objects_entry *entry = session == 0 ? objects_find_id(objects, slot, object->id) : NULL;
     bool known = entry != NULL;
     enum qh_err err = QH_OK;
 
@@ -323,7 +322,7 @@ void objects_remove_session(struct objects *objects, uint64_t session)
     }
 }
 
-void objects_remove_private(struct objects *objects, uint64_t slot)
+static void remove_all(struct objects *objects, uint64_t slot, bool private_only)
 {
     struct handle_item *item;
     struct handle_item *next;
@@ -333,9 +332,19 @@ void objects_remove_private(struct objects *objects, uint64_t slot)
             struct objects_entry *entry = (struct objects_entry *)item;
 
             next = item->next;
-            if (entry->slot == slot && entry->is_private) {
+            if (entry->slot == slot && (entry->is_private || !private_only)) {
                 objects_remove(objects, entry);
             }
         }
     }
+}
+
+void objects_remove_private(struct objects *objects, uint64_t slot)
+{
+    remove_all(objects, slot, true);
+}
+
+void objects_remove_token(struct objects *objects, uint64_t slot)
+{
+    remove_all(objects, slot, false);
 }

@@ -43,12 +43,21 @@ struct objects_list {
     size_t count;
 };
 
+/* Who reads one object after the other gets several at a time (access.c). */
+struct objects_reading {
+    uint64_t slot;
+    uint64_t next_handle; /* that would follow; 0: none */
+    uint8_t last[QUADHSM_OBJECT_ID_SIZE];
+    unsigned count; /* that did follow */
+};
+
 struct objects {
     struct handle_table handles;
     struct objects_entry **buckets;
     size_t bucket_count, token_count;
     struct objects_list kept;    /* token objects with a value */
     struct objects_list session; /* session objects */
+    struct objects_reading reading;
 };
 
 void objects_init(struct objects *objects);
@@ -60,6 +69,8 @@ QH_RESULT objects_put(struct objects *objects, uint64_t slot, uint64_t session,
                       struct quadhsm_object *object, uint64_t now_ms, uint64_t *ret_handle);
 /* NULL if there is none in that slot. It counts as a use. */
 struct objects_entry *objects_find(struct objects *objects, uint64_t slot, uint64_t handle);
+/* A token object; NULL if it is not known. It counts as no use. */
+struct objects_entry *objects_find_id(struct objects *objects, uint64_t slot, const uint8_t *id);
 /* Own @object as what is now known of @entry; NULL: it could not be kept, and was freed. */
 struct objects_value *objects_renew(struct objects *objects, struct objects_entry *entry,
                                     struct quadhsm_object *object, uint64_t now_ms);
@@ -70,6 +81,8 @@ void objects_remove(struct objects *objects, struct objects_entry *entry);
 /* The end of a session; a logout; the end of a slot's last session. */
 void objects_remove_session(struct objects *objects, uint64_t session);
 void objects_remove_private(struct objects *objects, uint64_t slot);
+/* All of a token that was initialized. */
+void objects_remove_token(struct objects *objects, uint64_t slot);
 
 struct objects_value *objects_value_ref(struct objects_value *value);
 void objects_value_unref(struct objects_value *value); /* NULL is allowed */

@@ -9,26 +9,23 @@
 #include "client/gate.h"
 #include "pkcs11/access.h"
 #include "pkcs11/login.h"
+#include "pkcs11/message_cipher.h"
 #include "pkcs11/publickey.h"
 #include "pkcs11/template.h"
 
-static CK_FLAGS use_of(enum module_operation kind)
-{
-    switch (kind) {
-    case OPERATION_SIGN:
-        return CKF_SIGN;
-    case OPERATION_VERIFY:
-        return CKF_VERIFY;
-    case OPERATION_ENCRYPT:
-        return CKF_ENCRYPT;
-    case OPERATION_DECRYPT:
-        return CKF_DECRYPT;
-    case OPERATION_DIGEST:
-    case OPERATION_KINDS:
-        break;
-    }
-    return CKF_DIGEST;
-}
+static const CK_FLAGS uses[OPERATION_KINDS] = {
+    [OPERATION_SIGN] = CKF_SIGN,
+    [OPERATION_VERIFY] = CKF_VERIFY,
+    [OPERATION_ENCRYPT] = CKF_ENCRYPT,
+    [OPERATION_DECRYPT] = CKF_DECRYPT,
+    [OPERATION_DIGEST] = CKF_DIGEST,
+    [OPERATION_SIGN_RECOVER] = CKF_SIGN_RECOVER,
+    [OPERATION_VERIFY_RECOVER] = CKF_VERIFY_RECOVER,
+    [OPERATION_MESSAGE_ENCRYPT] = CKF_MESSAGE_ENCRYPT,
+    [OPERATION_MESSAGE_DECRYPT] = CKF_MESSAGE_DECRYPT,
+    [OPERATION_MESSAGE_SIGN] = CKF_MESSAGE_SIGN,
+    [OPERATION_MESSAGE_VERIFY] = CKF_MESSAGE_VERIFY,
+};
 
 static void drop_data(struct operation *operation)
 {
@@ -52,6 +49,7 @@ void operation_free(struct operation *operation)
     objects_value_unref(operation->key);
     gate_leave();
     mechanism_close(&operation->mechanism);
+    message_free(operation->message);
     sodium_memzero(operation, sizeof *operation);
     free(operation);
 }
@@ -83,6 +81,115 @@ void operation_put(struct session *session, struct operation *operation)
 bool operation_goes_on(CK_RV rv, const void *out)
 {
     return rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && out == NULL);
+}
+
+void operation_finish(struct session *session, struct operation *operation, bool goes_on)
+{
+    if (goes_on) {
+        operation_put(session, operation);
+    } else {
+        operation_free(operation);
+    }
+}
+
+bool operation_is_active(struct session *session, enum module_operation kind)
+{
+    bool active;
+
+    module_lock();
+    active = session->operations[kind] != NULL;
+    module_unlock();
+    return active;
+}
+
+/* ---- messages ---- */
+
+CKR_RESULT operation_take_message(struct session *session, enum module_operation kind,
+                                  bool in_parts, struct operation **ret_operation)
+{
+    struct operation *operation = operation_take(session, kind);
+
+    if (operation == NULL) {
+        return CKR_OPERATION_NOT_INITIALIZED;
+    }
+    if (operation->in_parts != in_parts) {
+        operation_put(session, operation);
+        return in_parts ? CKR_OPERATION_NOT_INITIALIZED : CKR_OPERATION_ACTIVE;
+    }
+    *ret_operation = operation;
+    return CKR_OK;
+}
+
+void operation_end_message(struct operation *operation)
+{
+    drop_data(operation);
+    gate_enter();
+    mech_digest_free(operation->digest);
+    gate_leave();
+    operation->digest = NULL;
+    operation->hashed_size = 0;
+    operation->in_parts = false;
+}
+
+CKR_RESULT operation_end(CK_SESSION_HANDLE handle, enum module_operation kind)
+{
+    struct operation *operation;
+    struct session *session;
+    CK_RV rv = module_enter_session(handle, &session);
+
+    if (rv == CKR_OK) {
+        operation = operation_take(session, kind);
+        rv = operation != NULL ? CKR_OK : CKR_OPERATION_NOT_INITIALIZED;
+        operation_free(operation);
+        module_leave_session(session);
+    }
+    return rv;
+}
+
+/* ---- the end of a login ---- */
+
+static struct operation *take_private(struct session *session, struct operation *list)
+{
+    for (unsigned i = 0; i < OPERATION_KINDS; i++) {
+        struct operation *operation = session->operations[i];
+
+        if (operation != NULL && operation->key != NULL &&
+            objects_flag(operation->key->object, CKA_PRIVATE, false)) {
+            session->operations[i] = NULL;
+            operation->next = list;
+            list = operation;
+        }
+    }
+    return list;
+}
+
+struct operation *operation_take_private(const struct slot *slot)
+{
+    const struct handle_table *table = module_sessions();
+    struct operation *list = NULL;
+
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        struct handle_item *item;
+
+        for (item = table->buckets[i]; item != NULL; item = item->next) {
+            struct session *session = (struct session *)item;
+
+            if (session->slot == slot) {
+                list = take_private(session, list);
+            }
+        }
+    }
+    return list;
+}
+
+void operation_free_list(struct operation *list)
+{
+    while (list != NULL) {
+        struct operation *next = list->next;
+
+        operation_free(list);
+        list = next;
+    }
 }
 
 /* ---- beginning ---- */
@@ -118,7 +225,7 @@ static QH_RESULT digest_new(CK_MECHANISM_TYPE type, struct mech_digest **ret_dig
 static CKR_RESULT fill(struct session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key,
                        struct operation *operation)
 {
-    CK_FLAGS use = use_of(operation->kind);
+    CK_FLAGS use = uses[operation->kind];
     CK_RV rv = mechanism_open(mechanism, use, &operation->mechanism);
 
     if (rv != CKR_OK) {
@@ -337,7 +444,7 @@ CKR_RESULT operation_use(struct session *session, struct operation *operation,
     if (objects_number(key, CKA_CLASS, CKO_DATA) == CKO_PUBLIC_KEY) {
         return use_here(operation, params, (struct bytes){data, size}, out, room, ret_size);
     }
-    if (operation->kind == OPERATION_ENCRYPT) {
+    if (operation->kind == OPERATION_ENCRYPT || operation->kind == OPERATION_MESSAGE_ENCRYPT) {
         error = quadhsm_encrypt(token, key, params, data, size, out, room, ret_size);
     } else {
         error = quadhsm_decrypt(token, key, params, data, size, out, room, ret_size);

@@ -31,6 +31,8 @@ struct operation {
     uint8_t chain[MECHANISM_BLOCK_SIZE]; /* the last block of ciphertext, or the IV */
     CK_MECHANISM_TYPE blocks;            /* for whole blocks; valid if @can_chain */
     bool can_chain;                      /* goes out as it comes in */
+    struct message *message;             /* message_cipher.c; NULL: no message yet */
+    struct operation *next;              /* on the way out (operation_drop_private()) */
 };
 
 /* C_SignInit and its like; a NULL mechanism ends what there is. Errors: CKR_OPERATION_ACTIVE, those
@@ -45,6 +47,23 @@ void operation_put(struct session *session, struct operation *operation);
 void operation_free(struct operation *operation); /* NULL is allowed */
 /* Is this what a call ends with that leaves the operation alive? */
 bool operation_goes_on(CK_RV rv, const void *out);
+/* Put it back, or free it. */
+void operation_finish(struct session *session, struct operation *operation, bool goes_on);
+bool operation_is_active(struct session *session, enum module_operation kind);
+
+/* Of messages one follows the other, until the operation ends: take it while a message in parts is
+ * (@in_parts) or is not under way. Errors: CKR_OPERATION_NOT_INITIALIZED, CKR_OPERATION_ACTIVE. */
+CKR_RESULT operation_take_message(struct session *session, enum module_operation kind,
+                                  bool in_parts, struct operation **ret_operation);
+/* The message is complete, or has failed: the next may come. */
+void operation_end_message(struct operation *operation);
+/* The end of all messages. */
+CKR_RESULT operation_end(CK_SESSION_HANDLE handle, enum module_operation kind);
+
+/* Under the lock, at a logout: take what is being done with private keys in the slot's sessions.
+ * Then, without the lock, free the list. */
+struct operation *operation_take_private(const struct slot *slot);
+void operation_free_list(struct operation *list);
 
 /* More data, for the end. Errors: CKR_DATA_LEN_RANGE, CKR_HOST_MEMORY, CKR_FUNCTION_FAILED. */
 CKR_RESULT operation_append(struct operation *operation, const void *data, size_t size);

@@ -1,12 +1,12 @@
 /* C_SignInit, C_Sign, C_SignUpdate, C_SignFinal. */
+#include "pkcs11/sign.h"
+
 #include "pkcs11/access.h"
 #include "pkcs11/login.h"
-#include "pkcs11/operation.h"
 #include "pkcs11/template.h"
 
-/* @data NULL after parts. */
-static CKR_RESULT sign(struct session *session, struct operation *operation, const void *data,
-                       size_t size, CK_BYTE *out, CK_ULONG *out_size)
+CK_RV sign_finish(struct session *session, struct operation *operation, const void *data,
+                  size_t size, CK_BYTE *out, CK_ULONG *out_size)
 {
     const struct quadhsm_object *key = operation->key->object;
     size_t signature_size = mechanism_signature_size(&operation->mechanism, key);
@@ -37,10 +37,10 @@ static CKR_RESULT sign(struct session *session, struct operation *operation, con
     return access_failed(session, login, operation->key_handle, error, ABOUT_KEY);
 }
 
-static CKR_RESULT sign_all(struct session *session, const CK_BYTE *data, CK_ULONG size,
-                           CK_BYTE *out, CK_ULONG *out_size)
+CK_RV sign_all(struct session *session, enum module_operation kind, const CK_BYTE *data,
+               CK_ULONG size, CK_BYTE *out, CK_ULONG *out_size)
 {
-    struct operation *operation = operation_take(session, OPERATION_SIGN);
+    struct operation *operation = operation_take(session, kind);
     CK_RV rv;
 
     if (operation == NULL) {
@@ -54,16 +54,13 @@ static CKR_RESULT sign_all(struct session *session, const CK_BYTE *data, CK_ULON
         operation_free(operation);
         return CKR_ARGUMENTS_BAD;
     }
-    rv = sign(session, operation, data != NULL ? data : (const CK_BYTE *)"", size, out, out_size);
-    if (operation_goes_on(rv, out)) {
-        operation_put(session, operation);
-    } else {
-        operation_free(operation);
-    }
+    rv = sign_finish(session, operation, data != NULL ? data : (const CK_BYTE *)"", size, out,
+                     out_size);
+    operation_finish(session, operation, operation_goes_on(rv, out));
     return rv;
 }
 
-static CKR_RESULT sign_part(struct session *session, const CK_BYTE *data, CK_ULONG size)
+CK_RV sign_update(struct session *session, const CK_BYTE *data, CK_ULONG size)
 {
     struct operation *operation = operation_take(session, OPERATION_SIGN);
     CK_RV rv = CKR_ARGUMENTS_BAD;
@@ -75,11 +72,7 @@ static CKR_RESULT sign_part(struct session *session, const CK_BYTE *data, CK_ULO
         operation->in_parts = true;
         rv = operation_feed(operation, data, size);
     }
-    if (rv == CKR_OK) {
-        operation_put(session, operation);
-    } else {
-        operation_free(operation);
-    }
+    operation_finish(session, operation, rv == CKR_OK);
     return rv;
 }
 
@@ -92,13 +85,9 @@ static CKR_RESULT sign_end(struct session *session, CK_BYTE *out, CK_ULONG *out_
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (out_size != NULL) {
-        rv = sign(session, operation, NULL, 0, out, out_size);
+        rv = sign_finish(session, operation, NULL, 0, out, out_size);
     }
-    if (operation_goes_on(rv, out)) {
-        operation_put(session, operation);
-    } else {
-        operation_free(operation);
-    }
+    operation_finish(session, operation, operation_goes_on(rv, out));
     return rv;
 }
 
@@ -115,7 +104,7 @@ MODULE_API CK_RV C_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG siz
     CK_RV rv = module_enter_session(handle, &session);
 
     if (rv == CKR_OK) {
-        rv = sign_all(session, data, size, signature, signature_size);
+        rv = sign_all(session, OPERATION_SIGN, data, size, signature, signature_size);
         module_leave_session(session);
     }
     return rv;
@@ -127,7 +116,7 @@ MODULE_API CK_RV C_SignUpdate(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULO
     CK_RV rv = module_enter_session(handle, &session);
 
     if (rv == CKR_OK) {
-        rv = sign_part(session, data, size);
+        rv = sign_update(session, data, size);
         module_leave_session(session);
     }
     return rv;

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -94,10 +93,23 @@ static CKR_RESULT make_slot(const struct quadhsm_partition *partition)
     return ckr_from_error((int)err, ABOUT_TOKEN);
 }
 
+/* Under the lock. What was there when the list was read first did not come. */
+static void note_events(void)
+{
+    for (size_t i = 0; i < module_slot_count(); i++) {
+        struct slot *slot = module_slot(i);
+        bool present = slot->position != SIZE_MAX;
+
+        slot->event =
+            (slot->event || present != slot->was_present) && module_slots_read_at_ms() != 0;
+    }
+}
+
 static void place_slots(const struct quadhsm_partition *list, size_t count)
 {
     module_lock();
     for (size_t i = 0; i < module_slot_count(); i++) {
+        module_slot(i)->was_present = module_slot(i)->position != SIZE_MAX;
         module_slot(i)->position = SIZE_MAX;
     }
     for (size_t i = 0; i < count; i++) {
@@ -108,6 +120,7 @@ static void place_slots(const struct quadhsm_partition *list, size_t count)
             slot->position = i;
         }
     }
+    note_events();
     module_sort_slots();
     module_set_slots_read_at_ms(module_now_ms());
     module_unlock();
@@ -148,6 +161,16 @@ static bool list_is_fresh(void)
     read_at_ms = module_slots_read_at_ms();
     module_unlock();
     return read_at_ms != 0 && module_now_ms() - read_at_ms < LIST_FRESH_MS;
+}
+
+/* Not 0, which says that it was never read. */
+void slot_list_changed(void)
+{
+    module_lock();
+    if (module_slots_read_at_ms() != 0) {
+        module_set_slots_read_at_ms(1);
+    }
+    module_unlock();
 }
 
 static struct slot *find_locked(CK_SLOT_ID id, bool *ret_gone)
@@ -311,7 +334,8 @@ static void describe_token(const struct slot *slot, CK_TOKEN_INFO *ret_info)
     module_pad(ret_info->model, sizeof ret_info->model, "Quadhsm");
     module_pad(ret_info->serialNumber, sizeof ret_info->serialNumber, slot->partition.serial);
     module_pad(ret_info->utcTime, sizeof ret_info->utcTime, "");
-    ret_info->flags = CKF_RNG | CKF_LOGIN_REQUIRED | CKF_TOKEN_INITIALIZED |
+    ret_info->flags = CKF_RNG | CKF_LOGIN_REQUIRED | CKF_DUAL_CRYPTO_OPERATIONS |
+                      (slot->partition.claimable ? 0 : CKF_TOKEN_INITIALIZED) |
                       (slot->partition.co_ready ? CKF_USER_PIN_INITIALIZED : 0) |
                       slot_pin_flags(&slot->partition);
     ret_info->ulMaxSessionCount = CK_EFFECTIVELY_INFINITE;
@@ -439,57 +463,48 @@ MODULE_API CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type,
 
 /* ---- events ---- */
 
-/* The slot that came or went since @known was taken; false if none did. */
-static bool changed_slot(const bool *known, size_t known_count, CK_SLOT_ID *ret_id)
+/* A slot that came or went since it was last told of; false if none did. */
+static bool take_event(CK_SLOT_ID *ret_id)
 {
     bool found = false;
 
     module_lock();
     for (size_t i = 0; i < module_slot_count() && !found; i++) {
-        const struct slot *slot = module_slot(i);
-        bool present = slot->position != SIZE_MAX;
+        struct slot *slot = module_slot(i);
 
-        if (slot->index >= known_count ? present : present != known[slot->index]) {
+        found = slot->event;
+        if (found) {
+            slot->event = false;
             *ret_id = slot->id;
-            found = true;
         }
     }
     module_unlock();
     return found;
 }
 
-static size_t note_slots(bool *known)
+/* While no node answers, nothing is known to have happened. */
+static bool look_for_event(CK_SLOT_ID *ret_id)
 {
-    size_t count;
-
-    module_lock();
-    count = module_slot_count();
-    for (size_t i = 0; i < count; i++) {
-        known[module_slot(i)->index] = module_slot(i)->position != SIZE_MAX;
-    }
-    module_unlock();
-    return count;
+    return take_event(ret_id) || (!list_is_fresh() && read_list() == CKR_OK && take_event(ret_id));
 }
 
 static CKR_RESULT wait_for_event(CK_FLAGS flags, CK_SLOT_ID *ret_slot)
 {
-    bool known[MODULE_SLOTS_MAX];
-    size_t known_count = note_slots(known);
     CK_SLOT_ID id = 0;
 
     if (ret_slot == NULL) {
         return CKR_ARGUMENTS_BAD;
     }
-    while ((flags & CKF_DONT_BLOCK) == 0) {
+    while (!look_for_event(&id)) {
+        if ((flags & CKF_DONT_BLOCK) != 0) {
+            return CKR_NO_EVENT;
+        }
         if (module_wait_stopping(EVENT_EVERY_MS)) {
             return CKR_CRYPTOKI_NOT_INITIALIZED;
         }
-        if (read_list() == CKR_OK && changed_slot(known, known_count, &id)) {
-            template_set_ulong(ret_slot, id);
-            return CKR_OK;
-        }
     }
-    return CKR_NO_EVENT;
+    template_set_ulong(ret_slot, id);
+    return CKR_OK;
 }
 
 MODULE_API CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID_PTR slot, CK_VOID_PTR reserved)

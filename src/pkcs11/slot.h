@@ -10,6 +10,9 @@
  * CKR_DEVICE_REMOVED (no node answers). */
 CKR_RESULT slot_find(CK_SLOT_ID id, struct slot **ret_slot);
 
+/* What is known of partitions may be wrong: it is read again when it is asked for. */
+void slot_list_changed(void);
+
 /* The number that a partition wants, and the next one to try if another partition has it. */
 CK_SLOT_ID slot_id_of(const uint8_t partition_id[QUADHSM_PARTITION_ID_SIZE]);
 CK_SLOT_ID slot_id_after(CK_SLOT_ID id);

@@ -1,8 +1,9 @@
 /* C_VerifyInit, C_Verify, C_VerifyUpdate, C_VerifyFinal. Public keys verify here, secret keys in
  * the cluster. */
+#include "pkcs11/verify.h"
+
 #include "pkcs11/access.h"
 #include "pkcs11/login.h"
-#include "pkcs11/operation.h"
 #include "pkcs11/publickey.h"
 
 static CKR_RESULT verify_here(struct operation *operation, const struct operation_input *input,
@@ -15,9 +16,8 @@ static CKR_RESULT verify_here(struct operation *operation, const struct operatio
     return ckr_from_error((int)err, ABOUT_KEY);
 }
 
-/* @data NULL after parts. */
-static CKR_RESULT verify(struct session *session, struct operation *operation, const void *data,
-                         size_t size, struct bytes signature)
+CK_RV verify_finish(struct session *session, struct operation *operation, const void *data,
+                    size_t size, struct bytes signature)
 {
     const struct quadhsm_object *key = operation->key->object;
     size_t signature_size = mechanism_signature_size(&operation->mechanism, key);
@@ -55,13 +55,14 @@ static CKR_RESULT verify_all(struct session *session, const CK_BYTE *data, CK_UL
         return CKR_OPERATION_ACTIVE;
     }
     if (signature.base != NULL && (data != NULL || size == 0)) {
-        rv = verify(session, operation, data != NULL ? data : (const CK_BYTE *)"", size, signature);
+        rv = verify_finish(session, operation, data != NULL ? data : (const CK_BYTE *)"", size,
+                           signature);
     }
     operation_free(operation);
     return rv;
 }
 
-static CKR_RESULT verify_part(struct session *session, const CK_BYTE *data, CK_ULONG size)
+CK_RV verify_update(struct session *session, const CK_BYTE *data, CK_ULONG size)
 {
     struct operation *operation = operation_take(session, OPERATION_VERIFY);
     CK_RV rv = CKR_ARGUMENTS_BAD;
@@ -73,11 +74,7 @@ static CKR_RESULT verify_part(struct session *session, const CK_BYTE *data, CK_U
         operation->in_parts = true;
         rv = operation_feed(operation, data, size);
     }
-    if (rv == CKR_OK) {
-        operation_put(session, operation);
-    } else {
-        operation_free(operation);
-    }
+    operation_finish(session, operation, rv == CKR_OK);
     return rv;
 }
 
@@ -90,7 +87,7 @@ static CKR_RESULT verify_end(struct session *session, struct bytes signature)
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (signature.base != NULL) {
-        rv = verify(session, operation, NULL, 0, signature);
+        rv = verify_finish(session, operation, NULL, 0, signature);
     }
     operation_free(operation);
     return rv;
@@ -121,7 +118,7 @@ MODULE_API CK_RV C_VerifyUpdate(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_U
     CK_RV rv = module_enter_session(handle, &session);
 
     if (rv == CKR_OK) {
-        rv = verify_part(session, data, size);
+        rv = verify_update(session, data, size);
         module_leave_session(session);
     }
     return rv;

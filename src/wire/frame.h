@@ -41,6 +41,10 @@ void wire_free(void *block, size_t size);
  * Owns: wire_message_free(). */
 QH_RESULT wire_unpack(const ProtobufCMessageDescriptor *type, struct bytes body,
                       ProtobufCMessage **ret_message);
+/* The same in few blocks of memory, which is quicker: for messages that are only read, since
+ * nothing can be taken out of it, or hung into it to be released with it. */
+QH_RESULT wire_unpack_whole(const ProtobufCMessageDescriptor *type, struct bytes body,
+                            ProtobufCMessage **ret_message);
 void wire_message_free(ProtobufCMessage *message); /* NULL is allowed */
 
 /* A copy of @bytes in new memory of wire_allocator, for fields of messages that

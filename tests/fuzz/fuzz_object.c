@@ -92,7 +92,7 @@ static void check_object(const struct object *object)
     err = object_may(object, OBJECT_ENCRYPT, &mechanism);
     QH_ASSERT(err != QH_OK || object_flag(object, CKA_ENCRYPT));
     /* Material of a decoded object may be none, which is an error and no fault. */
-    err = object_read(object, look, (void *)(uintptr_t)object);
+    err = object_read(object, OBJECT_EXPORT_CLEAR, look, (void *)(uintptr_t)object);
     (void)err;
     err = object_encode(object, &plain);
     if (err == QH_ELIMIT) {

@@ -15,9 +15,14 @@ run_keys() { # PARTITION ARGUMENT...
     cat "$work/run"
     cat "$work/run" >>"$work/times"
 }
+list_many() {
+    "$bin/tests/bench/qh-bench-objects" --module "$bin/.libs/libquadhsm-pkcs11.so" --token apps \
+        --pin-file "$pins/co" --pid "${node_pid[alpha]}" --count "$count" --seconds 1 >"$work/run" || return 1
+    cat "$work/run" >>"$work/times"
+}
 # Finding among all may cost at most five times as much as among a hundred.
 compare_finds() {
-    awk '/^find by label/ { label[++n] = $5 } /^find by id/ { id[++m] = $5 }
+    awk '/^find by label:/ { label[++n] = $5 } /^find by id:/ { id[++m] = $5 }
          END { printf "by label %s then %s ms, by id %s then %s ms\n", label[1], label[2], id[1], id[2]
                exit !(n == 2 && m == 2 && label[2] < 5 * label[1] + 1 && id[2] < 5 * id[1] + 1) }' "$work/times"
 }
@@ -34,6 +39,7 @@ check "each of them is found by label and by id" run_keys few --find 100
 check "$count keys are made" run_keys apps --count "$count"
 check "each of them is found by label and by id" run_keys apps --find "$count"
 check "finding among many costs what it did among few" compare_finds
+check "the module finds, lists and reads them, and sees what another client changes" list_many
 for node in alpha beta; do
     node_stop "$node" KILL
 done

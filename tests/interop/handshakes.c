@@ -1,12 +1,12 @@
 /* qh-handshakes: a storm of full TLS handshakes against servers whose keys are elsewhere; each is
  * one signature. Nothing is resumed, each certificate is verified, and none may fail.
  *
- *   qh-handshakes --ca FILE [--threads N] [--count N] TARGET...
+ *   qh-handshakes --ca FILE [--threads N] [--count N] [--pause MS] TARGET...
  *
  * A target is ADDRESS:PORT/KIND, KIND being rsa12, ec12, rsa13 or ec13: the key, and TLS 1.2
- * or 1.3. It ends after COUNT handshakes, or, without one, with SIGTERM, and says for each target
- * and in all "N handshakes, F failed, longest X ms". Exit status: 0 if none failed, and each target
- * had one. */
+ * or 1.3. Each thread pauses after each handshake. It ends after COUNT handshakes, or, without one,
+ * with SIGTERM, and says for each target and in all "N handshakes, F failed, longest X ms". Exit
+ * status: 0 if none failed, and each target had one. */
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -29,15 +29,16 @@
 #define TARGETS_MAX 8u
 #define THREADS_MAX 64u
 #define COUNT_MAX 1000000u
+#define PAUSE_MAX_MS 900u
 #define FAILURES_SHOWN 10u
 #define GIVE_UP_S 60 /* a read or write */
 #define TEXT_ROOM 256u
 #define EXIT_USAGE 2
 
-static const struct kind {
+static struct kind {
     const char *name;
     int version;
-    const char *signatures;
+    char signatures[16]; /* OpenSSL wants no const */
 } kinds[] = {
     {"rsa12", TLS1_2_VERSION, "RSA+SHA256"},
     {"ec12", TLS1_2_VERSION, "ECDSA+SHA256"},
@@ -58,6 +59,7 @@ static struct {
     unsigned target_count;
     unsigned threads;
     unsigned count; /* 0: until SIGTERM */
+    unsigned pause_ms;
     const char *ca;
     atomic_uint begun, shown;
 } storm = {.threads = 4};
@@ -165,13 +167,16 @@ static void *shake(void *arg)
         }
         atomic_fetch_add(&target->done, 1);
         note_time(target, (unsigned)(clock_monotonic_ms() - begun_ms));
+        if (storm.pause_ms > 0) {
+            (void)usleep(storm.pause_ms * 1000u);
+        }
     }
     return NULL;
 }
 
 /* ---- from the arguments to the report ---- */
 
-static SSL_CTX *make_context(const struct kind *kind)
+static SSL_CTX *make_context(struct kind *kind)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 
@@ -229,6 +234,7 @@ static bool parse(int argc, char **argv)
         {"ca", required_argument, NULL, 'a'},
         {"threads", required_argument, NULL, 't'},
         {"count", required_argument, NULL, 'c'},
+        {"pause", required_argument, NULL, 'p'},
         {NULL, 0, NULL, 0},
     };
     bool good = true;
@@ -239,6 +245,8 @@ static bool parse(int argc, char **argv)
             storm.ca = optarg;
         } else if (option == 't') {
             good = parse_number(optarg, THREADS_MAX, &storm.threads);
+        } else if (option == 'p') {
+            good = parse_number(optarg, PAUSE_MAX_MS, &storm.pause_ms);
         } else {
             good = option == 'c' && parse_number(optarg, COUNT_MAX, &storm.count);
         }
@@ -293,8 +301,9 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = stop};
 
     if (!parse(argc, argv)) {
-        (void)fprintf(stderr, "usage: qh-handshakes --ca FILE [--threads N] [--count N] "
-                              "ADDRESS:PORT/rsa12|ec12|rsa13|ec13...\n");
+        (void)fprintf(stderr,
+                      "usage: qh-handshakes --ca FILE [--threads N] [--count N] [--pause MS] "
+                      "ADDRESS:PORT/rsa12|ec12|rsa13|ec13...\n");
         return EXIT_USAGE;
     }
     (void)sigaction(SIGTERM, &action, NULL);

@@ -105,7 +105,7 @@ wait_for() { # WHAT COMMAND...
     local what=$1 turn
 
     shift
-    for turn in $(seq 200); do
+    for turn in $(seq 600); do
         if "$@" >"$work/output" 2>&1; then
             return 0
         fi

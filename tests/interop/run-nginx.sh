@@ -84,6 +84,21 @@ reloads() {
     return 1
 }
 
+# Handshakes that begin while there is no node wait for one.
+survives_the_loss_of_all() {
+    local waiting result
+
+    kill_node alpha
+    shake_hands 8 "${targets[@]}" >"$work/waiting" 2>&1 &
+    waiting=$!
+    start_node alpha
+    restart_node beta
+    wait "$waiting"
+    result=$?
+    cat "$work/waiting"
+    return "$result"
+}
+
 write_server
 check "nginx starts with its keys in the cluster" starts
 [ "$failed" -eq 0 ] || finish
@@ -98,5 +113,6 @@ check "the workers are those of before" [ "$(workers)" = "$before" ]
 check "with one node left nginx reloads" reloads
 check "the new workers serve" shake_hands 40 "${targets[@]}"
 check "no handshake of the storm failed" end_storm
+check "when all nodes have died and are back nothing is restarted" survives_the_loss_of_all
 tail -n 1 "$work/storm.out"
 finish

@@ -52,7 +52,9 @@ prepare_workers() {
     server_user=
     if [ "$(id -u)" -eq 0 ]; then
         server_user=www-data
-        run chown -R "$server_user:" "$work/app"
+        run chgrp -R "$server_user" "$work/app"
+        run chmod 750 "$work/app"
+        run chmod 640 "$work/app/client.key"
         run chmod 711 "$work"
     fi
 }
@@ -79,7 +81,7 @@ serves_soon() { # PROCESS TARGET...
     local process=$1
 
     shift
-    for _ in $(seq 200); do
+    for _ in $(seq 400); do
         if shake_hands 1 "$1" >"$work/first" 2>&1; then
             return 0
         fi
@@ -91,7 +93,7 @@ serves_soon() { # PROCESS TARGET...
 }
 
 begin_storm() { # TARGET...
-    "$top_builddir/tests/interop/qh-handshakes" --ca "$work/both.crt" --threads 8 "$@" \
+    "$top_builddir/tests/interop/qh-handshakes" --ca "$work/both.crt" --threads 8 --pause 10 "$@" \
         >"$work/storm.out" 2>&1 &
     storm=$!
 }

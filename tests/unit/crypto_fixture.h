@@ -20,6 +20,8 @@
 #define OID_SECP256K1 "06052b8104000a"
 #define OID_ED25519 "06032b6570"
 #define OID_ED448 "06032b6571"
+#define OID_X25519 "06032b656e"
+#define OID_X448 "06032b656f"
 
 /* All blocks that hex() gave out: not lost, as the leak checker sees it. */
 struct hex_block {

@@ -180,7 +180,7 @@ static inline struct reading read_all(const struct object *object)
 {
     struct reading reading = {.count = 0};
 
-    ck_assert_int_eq(object_read(object, keep_reading, &reading), QH_OK);
+    ck_assert_int_eq(object_read(object, OBJECT_EXPORT_CLEAR, keep_reading, &reading), QH_OK);
     return reading;
 }
 

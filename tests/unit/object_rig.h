@@ -4,6 +4,8 @@
 #ifndef QH_TESTS_UNIT_OBJECT_RIG_H
 #define QH_TESTS_UNIT_OBJECT_RIG_H
 
+#include <limits.h>
+
 #include "node/handlers.h"
 #include "node/node.h"
 #include "tests/unit/hsm_fixture.h"
@@ -19,9 +21,13 @@ extern const struct template empty;
 /* The request, with its response when it has run. */
 extern struct request asked;
 extern bool foreign_login; /* its ticket is of another partition */
+extern bool old_login;     /* from before the last change of the PIN */
+extern bool repeated;      /* the request has an id, and what it changes was done before */
 /* What it did: where it ran, how often change_run() was called, how often the last one built. */
 extern enum request_place place;
 extern unsigned change_count, attempts;
+extern unsigned run_count;       /* how often the last find was handed to a worker */
+extern void (*before_run)(void); /* called each time, as somebody who comes in between */
 /* Called once between building and proposing, as somebody who is faster. */
 extern void (*before_proposal)(void);
 
@@ -30,7 +36,9 @@ void teardown(void);
 /* A transaction of somebody else, told to the view. Ends the builder. */
 enum store_status apply(struct txn_builder *builder);
 
-/* Ask as @role, and expect to be answered once, with @err. */
+/* Ask as @role, and expect to be answered once, with @err; with ANY_ERR it is left in @answered. */
+#define ANY_ERR ((enum qh_err)INT_MAX)
+extern enum qh_err answered;
 void run_create(enum hsm_role role, const struct template *template, enum qh_err err);
 void run_generate(enum hsm_role role, CK_MECHANISM_TYPE type, const struct template *template,
                   const struct template *private_template, enum qh_err err);
@@ -41,6 +49,24 @@ void run_copy(enum hsm_role role, struct bytes id, struct bytes session,
               const struct template *template, enum qh_err err);
 void run_find(enum hsm_role role, const struct template *template, struct bytes after,
               uint32_t limit, enum qh_err err);
+
+/* Keys under keys. Both keys, and the salt's, are ids, or session objects if they are longer; an
+ * empty salt is none. Of @mechanism: what belongs to it, but for the salt key. */
+void run_wrap(enum hsm_role role, struct bytes wrapping, struct bytes key,
+              const Quadhsm__Mechanism *mechanism, enum qh_err err);
+void run_unwrap(enum hsm_role role, struct bytes unwrapping, struct bytes wrapped,
+                const Quadhsm__Mechanism *mechanism, const struct template *template,
+                enum qh_err err);
+void run_derive(enum hsm_role role, struct bytes base, struct bytes salt,
+                const Quadhsm__Mechanism *mechanism, const struct template *template,
+                enum qh_err err);
+/* The context ticket of those that follow. */
+extern ProtobufCBinaryData context_ticket;
+/* The bytes of the answer. */
+struct bytes answer_output(void);
+
+/* What may leave the partition from now on. */
+void set_export(enum object_export export);
 
 /* The objects of the answer. */
 size_t object_count(void);

@@ -16,7 +16,8 @@
 
 static char fixture_dir[256];
 static CK_SLOT_ID fixture_slot;
-static CK_SESSION_HANDLE session; /* RW, logged in */
+static CK_SESSION_HANDLE session;        /* RW, logged in */
+static unsigned fixture_search_cache_ms; /* 0, if the test does not say otherwise */
 
 static inline void fixture_configure(const char *hardware)
 {
@@ -29,8 +30,8 @@ static inline void fixture_configure(const char *hardware)
     ck_assert_ptr_nonnull(file);
     ck_assert_int_gt(fprintf(file,
                              "endpoints:\n  - 127.0.0.1:7600\nca: ca.crt\ncertificate: c.crt\n"
-                             "key: c.key\npkcs11:\n  hardware: %s\n",
-                             hardware),
+                             "key: c.key\npkcs11:\n  hardware: %s\n  search_cache_ms: %u\n",
+                             hardware, fixture_search_cache_ms),
                      0);
     ck_assert_int_eq(fclose(file), 0);
     ck_assert_int_eq(setenv("QUADHSM_CONFIG", path, 1), 0);

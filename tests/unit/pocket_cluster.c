@@ -27,6 +27,12 @@ static struct quadhsm_partition partitions[PARTITIONS] = {
      .co_tries_left = 10,
      .co_tries = 10}};
 static size_t partition_count = 1;
+static struct pin {
+    uint8_t bytes[255];
+    size_t size; /* 0: none */
+} po_pin = {POCKET_PO_PIN, sizeof POCKET_PO_PIN - 1},
+  co_pin = {POCKET_CO_PIN, sizeof POCKET_CO_PIN - 1},
+  cu_pin = {POCKET_CU_PIN, sizeof POCKET_CU_PIN - 1};
 struct stored pocket_objects[POCKET_OBJECTS];
 size_t pocket_objects_used;
 static unsigned calls, fail_count, handles_open;
@@ -36,6 +42,7 @@ uint64_t pocket_mechanism;
 size_t pocket_size;
 static uint64_t ticket_epoch;
 static uint64_t token_epoch;
+static uint64_t revision_seen;
 
 /* ---- for the test ---- */
 
@@ -74,6 +81,13 @@ void pocket_set_tries(unsigned left, unsigned tries)
     partitions[0].co_tries = tries;
 }
 
+void pocket_make_claimable(void)
+{
+    po_pin.size = 0;
+    partitions[0].po_ready = false;
+    partitions[0].claimable = true;
+}
+
 void pocket_destroy_all(void)
 {
     for (size_t i = 0; i < pocket_objects_used; i++) {
@@ -82,6 +96,17 @@ void pocket_destroy_all(void)
             pocket_objects[i].object = NULL;
         }
     }
+    pocket_count_revision();
+}
+
+static void reset_pins(void)
+{
+    po_pin = (struct pin){POCKET_PO_PIN, sizeof POCKET_PO_PIN - 1};
+    co_pin = (struct pin){POCKET_CO_PIN, sizeof POCKET_CO_PIN - 1};
+    cu_pin = (struct pin){POCKET_CU_PIN, sizeof POCKET_CU_PIN - 1};
+    partitions[0].po_ready = true;
+    partitions[0].co_ready = true;
+    partitions[0].claimable = false;
 }
 
 void pocket_empty(void)
@@ -90,6 +115,7 @@ void pocket_empty(void)
         object_free(pocket_objects[--pocket_objects_used].object);
         pocket_objects[pocket_objects_used].object = NULL;
     }
+    reset_pins();
 }
 
 unsigned pocket_object_count(void)
@@ -152,6 +178,9 @@ int pocket_enter(void)
 
 int pocket_leave(int error)
 {
+    if (error == QUADHSM_OK) {
+        revision_seen = pocket_revision();
+    }
     pthread_mutex_unlock(&lock);
     return error;
 }
@@ -187,6 +216,17 @@ void quadhsm_close(struct quadhsm *handle)
 {
     handles_open--;
     free(handle);
+}
+
+uint64_t quadhsm_revision(struct quadhsm *handle)
+{
+    uint64_t seen;
+
+    (void)handle;
+    pthread_mutex_lock(&lock);
+    seen = revision_seen;
+    pthread_mutex_unlock(&lock);
+    return seen;
 }
 
 void quadhsm_forbid_threads(struct quadhsm *handle)
@@ -229,12 +269,34 @@ void quadhsm_token_close(struct quadhsm_token *token)
     free(token);
 }
 
+static struct pin *pin_of(enum quadhsm_role role)
+{
+    return role == QUADHSM_PO ? &po_pin : role == QUADHSM_CO ? &co_pin : &cu_pin;
+}
+
 static int check_pin(enum quadhsm_role role, const void *pin, size_t pin_size)
 {
-    const char *right = role == QUADHSM_PO ? POCKET_PO_PIN : POCKET_CO_PIN;
+    const struct pin *right = pin_of(role);
 
-    return pin_size == strlen(right) && memcmp(pin, right, pin_size) == 0 ? QUADHSM_OK
-                                                                          : QUADHSM_EPIN;
+    if (right->size == 0) {
+        return QUADHSM_ENOPIN;
+    }
+    return pin_size == right->size && memcmp(pin, right->bytes, pin_size) == 0 ? QUADHSM_OK
+                                                                               : QUADHSM_EPIN;
+}
+
+static int put_pin(enum quadhsm_role role, const void *pin, size_t pin_size)
+{
+    struct pin *to = pin_of(role);
+
+    if (pin_size < 4 || pin_size > sizeof to->bytes) {
+        return QUADHSM_EPINRANGE;
+    }
+    memcpy(to->bytes, pin, pin_size);
+    to->size = pin_size;
+    partitions[0].co_ready = co_pin.size > 0;
+    partitions[0].po_ready = po_pin.size > 0;
+    return QUADHSM_OK;
 }
 
 int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const void *pin,
@@ -288,18 +350,16 @@ int quadhsm_init_pin(struct quadhsm_token *token, enum quadhsm_role role, const 
 {
     int error = pocket_enter_token(token);
 
-    (void)role;
-    (void)pin;
     if (error == QUADHSM_OK && token->role != QUADHSM_PO) {
         error = QUADHSM_EPERM;
     }
-    if (error == QUADHSM_OK && pin_size < 4) {
-        error = QUADHSM_EPINRANGE;
+    if (error == QUADHSM_OK) {
+        error = put_pin(role, pin, pin_size);
     }
     return pocket_leave(error);
 }
 
-/* Every PIN is changed to itself. */
+/* Who changes it stays logged in. */
 int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role, const void *old_pin,
                     size_t old_size, const void *new_pin, size_t new_size)
 {
@@ -309,10 +369,34 @@ int quadhsm_set_pin(struct quadhsm_token *token, enum quadhsm_role role, const v
         error = check_pin(role, old_pin, old_size);
     }
     if (error == QUADHSM_OK) {
-        error = check_pin(role, new_pin, new_size) == QUADHSM_OK ? QUADHSM_OK : QUADHSM_EPINRANGE;
+        error = put_pin(role, new_pin, new_size);
     }
     if (error == QUADHSM_OK) {
         ticket_epoch++;
+        token_epoch = token->role == role ? ticket_epoch : token_epoch;
+    }
+    return pocket_leave(error);
+}
+
+int quadhsm_init_token(struct quadhsm_token *token, const void *pin, size_t pin_size,
+                       const char *label)
+{
+    int error = pocket_enter();
+
+    if (error == QUADHSM_OK) {
+        error = partitions[0].claimable ? put_pin(QUADHSM_PO, pin, pin_size)
+                                        : check_pin(QUADHSM_PO, pin, pin_size);
+    }
+    if (error == QUADHSM_OK) {
+        pocket_erase(token->partition);
+        co_pin.size = 0;
+        cu_pin.size = 0;
+        partitions[0].co_ready = false;
+        partitions[0].claimable = false;
+        token->role = QUADHSM_ROLE_NONE;
+        if (label != NULL) {
+            (void)snprintf(partitions[0].name, sizeof partitions[0].name, "%s", label);
+        }
     }
     return pocket_leave(error);
 }

@@ -10,6 +10,7 @@
 
 #define POCKET_CO_PIN "co-pin"
 #define POCKET_PO_PIN "po-password"
+#define POCKET_CU_PIN "cu-pin"
 
 /* Calls so far that would have been sent. */
 unsigned pocket_calls(void);
@@ -22,12 +23,18 @@ void pocket_add_partition(const char *name, const uint8_t id[QUADHSM_PARTITION_I
 void pocket_remove_partition(void);
 /* For flags of the token. */
 void pocket_set_tries(unsigned left, unsigned tries);
+/* The first one waits for its first C_InitToken. */
+void pocket_make_claimable(void);
 
 /* As another client would: all token objects of the first partition. */
 void pocket_destroy_all(void);
 unsigned pocket_object_count(void);
 /* Of every kind, as in a new process. Nobody uses them any more. */
 void pocket_empty(void);
+/* A page of a search has at most so many objects, 1,000 if nothing is said. */
+void pocket_set_page(size_t objects);
+/* Pages that were asked for. */
+unsigned pocket_finds(void);
 /* Somebody changed the PIN of @role's login: it ends. */
 void pocket_end_tickets(void);
 /* Has somebody been logged in by quadhsm_login_context()? Then no more. */

@@ -7,6 +7,8 @@
 #include "tests/unit/pocket_private.h"
 
 static uint64_t revision;
+static size_t page_size = 1000;
+static unsigned finds;
 
 /* ---- pocket_objects ---- */
 
@@ -92,7 +94,7 @@ static struct quadhsm_object *show(const struct stored *stored)
         outside->object.session = copy_of(&index, sizeof index);
         outside->object.session_size = sizeof index;
     }
-    QH_ASSERT(object_read(stored->object, add_attribute, outside) == QH_OK);
+    QH_ASSERT(object_read(stored->object, OBJECT_EXPORT_CLEAR, add_attribute, outside) == QH_OK);
     return &outside->object;
 }
 
@@ -109,7 +111,7 @@ static struct stored *store(const struct quadhsm_token *token, struct object *ob
     return stored;
 }
 
-static struct stored *stored_of(const struct quadhsm_object *object)
+struct stored *pocket_stored_of(const struct quadhsm_object *object)
 {
     uint64_t index;
 
@@ -126,13 +128,8 @@ static struct stored *stored_of(const struct quadhsm_object *object)
     return NULL;
 }
 
-struct inside {
-    struct attribute list[64];
-    struct attributes template;
-};
-
-static struct attributes inside_of(const struct quadhsm_attribute *attributes, size_t count,
-                                   struct inside *inside)
+struct attributes pocket_attributes(const struct quadhsm_attribute *attributes, size_t count,
+                                    struct pocket_template *inside)
 {
     QH_ASSERT(count <= 64);
     for (size_t i = 0; i < count; i++) {
@@ -145,33 +142,91 @@ static struct attributes inside_of(const struct quadhsm_attribute *attributes, s
     return inside->template;
 }
 
-int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
-                 size_t count, size_t limit, struct quadhsm_object ***ret_list, size_t *ret_count)
+void pocket_set_page(size_t objects)
+{
+    page_size = objects;
+}
+
+unsigned pocket_finds(void)
+{
+    return finds;
+}
+
+uint64_t pocket_revision(void)
+{
+    return revision;
+}
+
+void pocket_count_revision(void)
+{
+    revision++;
+}
+
+static bool is_shown(const struct quadhsm_token *token, const struct stored *stored,
+                     struct attributes template)
+{
+    const struct object *object = stored->object;
+
+    return object != NULL && object->token && (!object->is_private || pocket_is_user(token)) &&
+           memcmp(stored->partition, token->partition, sizeof token->partition) == 0 &&
+           object_matches(object, template);
+}
+
+/* Behind the object with that id, which may be gone. */
+static size_t place_after(const uint8_t *id)
+{
+    size_t place = 0;
+
+    while (place < pocket_objects_used &&
+           memcmp(pocket_objects[place].id, id, QUADHSM_OBJECT_ID_SIZE) != 0) {
+        place++;
+    }
+    return place < pocket_objects_used ? place + 1 : 0;
+}
+
+int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                      size_t count, const uint8_t *after, size_t limit,
+                      struct quadhsm_object ***ret_list, size_t *ret_count, bool *ret_more)
 {
     struct quadhsm_object **list;
-    struct inside inside;
-    struct attributes template = inside_of(attributes, count, &inside);
+    struct pocket_template inside;
+    struct attributes template = pocket_attributes(attributes, count, &inside);
     size_t found = 0;
+    bool more = false;
     int error = pocket_enter_token(token);
 
-    (void)limit;
+    finds++;
     if (error != QUADHSM_OK) {
         return pocket_leave(error);
     }
-    list = calloc(pocket_objects_used + 1, sizeof *list);
+    limit = limit > 0 && limit < page_size ? limit : page_size;
+    list = calloc(limit + 1, sizeof *list);
     QH_ASSERT(list != NULL);
-    for (size_t i = 0; i < pocket_objects_used; i++) {
-        const struct object *object = pocket_objects[i].object;
-
-        if (object != NULL && object->token && (!object->is_private || pocket_is_user(token)) &&
-            memcmp(pocket_objects[i].partition, token->partition, sizeof token->partition) == 0 &&
-            object_matches(object, template)) {
-            list[found++] = show(&pocket_objects[i]);
+    for (size_t i = after != NULL ? place_after(after) : 0; i < pocket_objects_used && !more; i++) {
+        if (is_shown(token, &pocket_objects[i], template)) {
+            more = found == limit;
+            if (!more) {
+                list[found++] = show(&pocket_objects[i]);
+            }
         }
     }
     *ret_list = list;
     *ret_count = found;
+    *ret_more = more;
     return pocket_leave(QUADHSM_OK);
+}
+
+int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
+                 size_t count, size_t limit, struct quadhsm_object ***ret_list, size_t *ret_count)
+{
+    size_t usual = page_size;
+    bool more;
+    int error;
+
+    page_size = POCKET_OBJECTS;
+    error = quadhsm_find_page(token, attributes, count, NULL, limit, ret_list, ret_count, &more);
+    page_size = usual;
+    return error;
 }
 
 int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE],
@@ -183,7 +238,7 @@ int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID
 
     memcpy(wanted.id, id, sizeof wanted.id);
     if (error == QUADHSM_OK) {
-        stored = stored_of(&wanted);
+        stored = pocket_stored_of(&wanted);
         error = stored != NULL ? QUADHSM_OK : QUADHSM_ENOTFOUND;
     }
     if (error == QUADHSM_OK) {
@@ -192,8 +247,7 @@ int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID
     return pocket_leave(error);
 }
 
-/* Own @object; what a change answers with. */
-static int made(struct quadhsm_token *token, int error, struct object *object,
+int pocket_made(struct quadhsm_token *token, int error, struct object *object,
                 struct quadhsm_object **ret_object)
 {
     if (error == QUADHSM_OK && object->is_private && !pocket_is_user(token)) {
@@ -210,25 +264,35 @@ int quadhsm_create(struct quadhsm_token *token, const struct quadhsm_attribute *
                    size_t count, struct quadhsm_object **ret_object)
 {
     struct object *object = NULL;
-    struct inside inside;
+    struct pocket_template inside;
     int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK) {
-        error = (int)object_create(inside_of(attributes, count, &inside), &object);
+        error = (int)object_create(pocket_attributes(attributes, count, &inside), &object);
     }
-    return made(token, error, object, ret_object);
+    return pocket_made(token, error, object, ret_object);
 }
 
-static struct mech_params params_of(const struct quadhsm_mechanism *mechanism)
+struct mech_params pocket_params_of(const struct quadhsm_mechanism *mechanism)
 {
-    struct mech_params params = {.type = mechanism->type,
-                                 .hash = mechanism->hash,
-                                 .mgf = mechanism->mgf,
-                                 .salt_size = mechanism->salt_size,
-                                 .iv = {mechanism->iv, mechanism->iv_size},
-                                 .aad = {mechanism->aad, mechanism->aad_size},
-                                 .label = {mechanism->label, mechanism->label_size},
-                                 .tag_bits = mechanism->tag_bits};
+    struct mech_params params = {
+        .type = mechanism->type,
+        .hash = mechanism->hash,
+        .mgf = mechanism->mgf,
+        .salt_size = mechanism->salt_size,
+        .iv = {mechanism->iv, mechanism->iv_size},
+        .aad = {mechanism->aad, mechanism->aad_size},
+        .label = {mechanism->label, mechanism->label_size},
+        .tag_bits = mechanism->tag_bits,
+        .counter_bits = mechanism->counter_bits,
+        .key_bits = mechanism->key_bits,
+        .kdf = mechanism->kdf,
+        .public_data = {mechanism->public_data, mechanism->public_data_size},
+        .shared_data = {mechanism->shared_data, mechanism->shared_data_size},
+        .extract = mechanism->extract,
+        .expand = mechanism->expand,
+        .salt = {mechanism->hkdf_salt, mechanism->hkdf_salt_size},
+        .info = {mechanism->info, mechanism->info_size}};
 
     return params;
 }
@@ -237,17 +301,17 @@ int quadhsm_generate(struct quadhsm_token *token, const struct quadhsm_mechanism
                      const struct quadhsm_attribute *attributes, size_t count,
                      struct quadhsm_object **ret_object)
 {
-    struct mech_params params = params_of(mechanism);
+    struct mech_params params = pocket_params_of(mechanism);
     struct attributes none = {NULL, 0};
     struct object *object = NULL;
-    struct inside inside;
+    struct pocket_template inside;
     int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK) {
-        error = (int)object_generate(&params, inside_of(attributes, count, &inside), none, &object,
-                                     NULL);
+        error = (int)object_generate(&params, pocket_attributes(attributes, count, &inside), none,
+                                     &object, NULL);
     }
-    return made(token, error, object, ret_object);
+    return pocket_made(token, error, object, ret_object);
 }
 
 int quadhsm_generate_pair(struct quadhsm_token *token, const struct quadhsm_mechanism *mechanism,
@@ -255,19 +319,19 @@ int quadhsm_generate_pair(struct quadhsm_token *token, const struct quadhsm_mech
                           const struct quadhsm_attribute *private_attributes, size_t private_count,
                           struct quadhsm_object **ret_public, struct quadhsm_object **ret_private)
 {
-    struct mech_params params = params_of(mechanism);
+    struct mech_params params = pocket_params_of(mechanism);
     struct object *public = NULL;
     struct object *private = NULL;
-    struct inside inside[2];
+    struct pocket_template inside[2];
     int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK && !pocket_is_user(token)) {
         error = QUADHSM_ENOLOGIN;
     }
     if (error == QUADHSM_OK) {
-        error = (int)object_generate(&params, inside_of(public_attributes, public_count, inside),
-                                     inside_of(private_attributes, private_count, inside + 1),
-                                     &public, &private);
+        error = (int)object_generate(
+            &params, pocket_attributes(public_attributes, public_count, inside),
+            pocket_attributes(private_attributes, private_count, inside + 1), &public, &private);
     }
     if (error == QUADHSM_OK) {
         *ret_public = show(store(token, public));
@@ -282,14 +346,15 @@ int quadhsm_set_attributes(struct quadhsm_token *token, const struct quadhsm_obj
 {
     struct object *changed = NULL;
     struct stored *stored = NULL;
-    struct inside inside;
+    struct pocket_template inside;
     int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK) {
-        stored = stored_of(object);
-        error = stored != NULL ? (int)object_change(stored->object,
-                                                    inside_of(attributes, count, &inside), &changed)
-                               : QUADHSM_ENOTFOUND;
+        stored = pocket_stored_of(object);
+        error = stored != NULL
+                    ? (int)object_change(stored->object,
+                                         pocket_attributes(attributes, count, &inside), &changed)
+                    : QUADHSM_ENOTFOUND;
     }
     if (error == QUADHSM_OK) {
         object_free(stored->object);
@@ -306,16 +371,17 @@ int quadhsm_copy(struct quadhsm_token *token, const struct quadhsm_object *objec
 {
     struct object *copy = NULL;
     const struct stored *stored = NULL;
-    struct inside inside;
+    struct pocket_template inside;
     int error = pocket_enter_token(token);
 
     if (error == QUADHSM_OK) {
-        stored = stored_of(object);
+        stored = pocket_stored_of(object);
         error = stored != NULL
-                    ? (int)object_copy(stored->object, inside_of(attributes, count, &inside), &copy)
+                    ? (int)object_copy(stored->object,
+                                       pocket_attributes(attributes, count, &inside), &copy)
                     : QUADHSM_ENOTFOUND;
     }
-    return made(token, error, copy, ret_object);
+    return pocket_made(token, error, copy, ret_object);
 }
 
 int quadhsm_destroy(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID_SIZE])
@@ -326,12 +392,13 @@ int quadhsm_destroy(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT
 
     memcpy(wanted.id, id, sizeof wanted.id);
     if (error == QUADHSM_OK) {
-        stored = stored_of(&wanted);
+        stored = pocket_stored_of(&wanted);
         error = stored != NULL ? QUADHSM_OK : QUADHSM_ENOTFOUND;
     }
     if (error == QUADHSM_OK) {
         object_free(stored->object);
         stored->object = NULL;
+        revision++;
     }
     return pocket_leave(error);
 }
@@ -360,6 +427,9 @@ static int run_into(const struct use *use, struct key *key, uint8_t *out, size_t
     case OBJECT_ENCRYPT:
         return (int)mech_encrypt(key, &use->params, use->data, out, room, ret_size);
     case OBJECT_DECRYPT:
+    case OBJECT_WRAP:
+    case OBJECT_UNWRAP:
+    case OBJECT_DERIVE:
         break;
     }
     return (int)mech_decrypt(key, &use->params, use->data, out, room, ret_size);
@@ -400,6 +470,13 @@ static int may_use(const struct use *use, const struct stored *stored)
     return (int)object_may(stored->object, use->kind, &use->params);
 }
 
+int pocket_open_key(const struct object *object, struct key **ret_key)
+{
+    struct bytes material = {secret_view(object->material), secret_size(object->material)};
+
+    return (int)key_open(object->object_class, object->key_type, material, ret_key);
+}
+
 static int use_key(const struct use *use)
 {
     const struct stored *stored = NULL;
@@ -409,15 +486,11 @@ static int use_key(const struct use *use)
     pocket_mechanism = use->params.type;
     pocket_size = use->data.size;
     if (error == QUADHSM_OK) {
-        stored = stored_of(use->object);
+        stored = pocket_stored_of(use->object);
         error = may_use(use, stored);
     }
     if (error == QUADHSM_OK) {
-        struct bytes material = {secret_view(stored->object->material),
-                                 secret_size(stored->object->material)};
-
-        error =
-            (int)key_open(stored->object->object_class, stored->object->key_type, material, &key);
+        error = pocket_open_key(stored->object, &key);
     }
     if (error == QUADHSM_OK) {
         error = run(use, key);
@@ -433,7 +506,7 @@ int quadhsm_sign(struct quadhsm_token *token, const struct quadhsm_object *key,
     return use_key(&(struct use){.kind = OBJECT_SIGN,
                                  .token = token,
                                  .object = key,
-                                 .params = params_of(mechanism),
+                                 .params = pocket_params_of(mechanism),
                                  .data = {data, data_size},
                                  .out = signature,
                                  .room = room,
@@ -447,7 +520,7 @@ int quadhsm_verify(struct quadhsm_token *token, const struct quadhsm_object *key
     return use_key(&(struct use){.kind = OBJECT_VERIFY,
                                  .token = token,
                                  .object = key,
-                                 .params = params_of(mechanism),
+                                 .params = pocket_params_of(mechanism),
                                  .data = {data, data_size},
                                  .signature = {signature, signature_size}});
 }
@@ -459,7 +532,7 @@ int quadhsm_encrypt(struct quadhsm_token *token, const struct quadhsm_object *ke
     return use_key(&(struct use){.kind = OBJECT_ENCRYPT,
                                  .token = token,
                                  .object = key,
-                                 .params = params_of(mechanism),
+                                 .params = pocket_params_of(mechanism),
                                  .data = {data, data_size},
                                  .out = out,
                                  .room = room,
@@ -473,9 +546,23 @@ int quadhsm_decrypt(struct quadhsm_token *token, const struct quadhsm_object *ke
     return use_key(&(struct use){.kind = OBJECT_DECRYPT,
                                  .token = token,
                                  .object = key,
-                                 .params = params_of(mechanism),
+                                 .params = pocket_params_of(mechanism),
                                  .data = {data, data_size},
                                  .out = out,
                                  .room = room,
                                  .ret_size = ret_size});
+}
+
+void pocket_erase(const uint8_t partition[QUADHSM_PARTITION_ID_SIZE])
+{
+    for (size_t i = 0; i < pocket_objects_used; i++) {
+        struct stored *stored = &pocket_objects[i];
+
+        if (stored->object != NULL && stored->object->token &&
+            memcmp(stored->partition, partition, sizeof stored->partition) == 0) {
+            object_free(stored->object);
+            stored->object = NULL;
+        }
+    }
+    pocket_count_revision();
 }

@@ -53,6 +53,7 @@ START_TEST(small_file_gets_the_defaults)
     ck_assert_uint_eq(config->timeout_ms, CLIENT_CONFIG_TIMEOUT_MS);
     ck_assert(!config->spread);
     ck_assert(!config->hardware);
+    ck_assert_uint_eq(config->search_cache_ms, 100);
     client_config_free(config);
 }
 END_TEST
@@ -80,7 +81,7 @@ START_TEST(every_key_is_taken)
     struct client_config *config =
         takes("c.yaml", FILES "endpoints: ['a.example:1', '[::1]:2']\nregion: east\ncache: /c\n"
                               "source: '::1'\ntimeout_ms: 600000\nspread: true\n"
-                              "pkcs11:\n  hardware: true\n");
+                              "pkcs11:\n  hardware: true\n  search_cache_ms: 60000\n");
 
     ck_assert_uint_eq(config->endpoint_count, 2);
     ck_assert_str_eq(config->endpoints[1].host, "::1");
@@ -90,6 +91,10 @@ START_TEST(every_key_is_taken)
     ck_assert_uint_eq(config->timeout_ms, 600000);
     ck_assert(config->spread);
     ck_assert(config->hardware);
+    ck_assert_uint_eq(config->search_cache_ms, 60000);
+    client_config_free(config);
+    config = takes("c.yaml", SMALL "pkcs11:\n  search_cache_ms: 0\n");
+    ck_assert_uint_eq(config->search_cache_ms, 0);
     client_config_free(config);
 }
 END_TEST
@@ -138,6 +143,8 @@ START_TEST(values_that_do_not_fit_are_named)
     refuses(SMALL "spread: yes\n",
             "c.yaml:6: spread: \"yes\" is none of its values; write false or true");
     refuses(SMALL "pkcs11:\n  hardware: 1\n", "c.yaml:7: pkcs11.hardware: \"1\" is none of its");
+    refuses(SMALL "pkcs11:\n  search_cache_ms: 60001\n",
+            "c.yaml:7: pkcs11.search_cache_ms: \"60001\" is out of range; write 0 to 60000");
     refuses(SMALL "region: a b\n", "c.yaml:6: region: \"a b\" is not a name");
     refuses(SMALL "source: example\n", "c.yaml:6: source: \"example\" is not an address of this");
     refuses(SMALL "source: 0.0.0.0\n", "c.yaml:6: source: \"0.0.0.0\" is not an address of this");

@@ -294,6 +294,70 @@ START_TEST(a_node_that_dies_while_it_is_asked)
 }
 END_TEST
 
+/* Until an answer begins to come. */
+static void wait_long(void)
+{
+    uint64_t limit_ms = clock_monotonic_ms() + PATIENCE_MS;
+
+    while (connection_may_wait(connection) && !connection_wait(connection)) {
+        ck_assert_uint_lt(clock_monotonic_ms(), limit_ms);
+    }
+}
+
+START_TEST(who_drives_one_alone_may_wait_in_it)
+{
+    Quadhsm__Response *response;
+
+    start_peer("alpha");
+    open_to("");
+    ck_assert(!connection_may_wait(connection));
+    ask(1);
+    ck_assert(!connection_may_wait(connection));
+    for (uint64_t id = 2; id <= 20; id++) {
+        submit_random(id, 0);
+        ck_assert(!connection_may_wait(connection));
+        ck_assert_int_eq(connection_step(connection), CONNECTION_RECEIVING);
+        ck_assert(connection_may_wait(connection));
+        wait_long();
+        ck_assert_int_eq(drive(CONNECTION_ANSWERED), CONNECTION_ANSWERED);
+        response = connection_take(connection);
+        ck_assert_uint_eq(response->id, id);
+        wire_message_free(&response->base);
+        ck_assert(connection_usable(connection));
+    }
+}
+END_TEST
+
+START_TEST(a_wait_ends_though_nothing_comes)
+{
+    start_peer("alpha");
+    open_to("");
+    ask(1);
+    peer_set_mode(peer, PEER_SLOW);
+    submit_random(2, 0);
+    ck_assert_int_eq(connection_step(connection), CONNECTION_RECEIVING);
+    ck_assert(!connection_wait(connection));
+    ck_assert_int_eq(connection_step(connection), CONNECTION_RECEIVING);
+    ck_assert(connection_may_wait(connection));
+}
+END_TEST
+
+START_TEST(a_wait_ends_when_the_node_goes)
+{
+    start_peer("alpha");
+    open_to("");
+    ask(1);
+    peer_set_mode(peer, PEER_SLOW);
+    submit_random(2, 0);
+    ck_assert_int_eq(connection_step(connection), CONNECTION_RECEIVING);
+    peer_kill(peer);
+    wait_long();
+    ck_assert_int_eq(connection_step(connection), CONNECTION_FAILED);
+    expect_failure(QH_ECONN, "");
+    peer_restart(peer);
+}
+END_TEST
+
 START_TEST(an_idle_connection_that_was_closed_is_not_usable)
 {
     struct pollfd fd;
@@ -457,6 +521,9 @@ int main(void)
     tcase_add_test(tcase, a_client_that_the_node_refuses_is_told_so);
     tcase_add_test(tcase, nobody_at_the_port);
     tcase_add_test(tcase, a_node_that_dies_while_it_is_asked);
+    tcase_add_test(tcase, who_drives_one_alone_may_wait_in_it);
+    tcase_add_test(tcase, a_wait_ends_though_nothing_comes);
+    tcase_add_test(tcase, a_wait_ends_when_the_node_goes);
     tcase_add_test(tcase, an_idle_connection_that_was_closed_is_not_usable);
     tcase_add_test(tcase, writing_to_a_dead_node_raises_no_signal);
     tcase_add_test(tcase, bytes_that_are_no_message);

@@ -29,9 +29,14 @@ static const struct {
     {QUADHSM__REQUEST__OP_SET_ATTRIBUTES, &quadhsm__set_attributes__descriptor},
     {QUADHSM__REQUEST__OP_COPY, &quadhsm__copy_object__descriptor},
     {QUADHSM__REQUEST__OP_USE, &quadhsm__use__descriptor},
+    {QUADHSM__REQUEST__OP_WRAP, &quadhsm__wrap__descriptor},
+    {QUADHSM__REQUEST__OP_UNWRAP, &quadhsm__unwrap__descriptor},
+    {QUADHSM__REQUEST__OP_DERIVE, &quadhsm__derive__descriptor},
     {QUADHSM__REQUEST__OP_ROLE_INIT, &quadhsm__role_init__descriptor},
     {QUADHSM__REQUEST__OP_ROLE_PASSWD, &quadhsm__role_passwd__descriptor},
     {QUADHSM__REQUEST__OP_ROLE_UNLOCK, &quadhsm__role_unlock__descriptor},
+    {QUADHSM__REQUEST__OP_PARTITION_INIT, &quadhsm__partition_init__descriptor},
+    {QUADHSM__REQUEST__OP_PARTITION_POLICY, &quadhsm__partition_policy__descriptor},
     {QUADHSM__REQUEST__OP_PARTITION_CREATE, &quadhsm__partition_create__descriptor},
     {QUADHSM__REQUEST__OP_PARTITION_DELETE, &quadhsm__partition_delete__descriptor},
     {QUADHSM__REQUEST__OP_PARTITION_LIST, &quadhsm__partition_list__descriptor},
@@ -95,6 +100,14 @@ static Quadhsm__ObjectRef *new_ref(void)
     return ref;
 }
 
+static Quadhsm__Mechanism *new_mechanism(void)
+{
+    Quadhsm__Mechanism *mechanism = wire_zalloc(sizeof *mechanism);
+
+    quadhsm__mechanism__init(mechanism);
+    return mechanism;
+}
+
 static Quadhsm__Request *new_message(unsigned index)
 {
     Quadhsm__Request *message = wire_zalloc(sizeof *message);
@@ -112,8 +125,17 @@ static Quadhsm__Request *new_message(unsigned index)
         message->copy->ref = new_ref();
     } else if (message->op_case == QUADHSM__REQUEST__OP_USE) {
         message->use->ref = new_ref();
-        message->use->mechanism = wire_zalloc(sizeof(Quadhsm__Mechanism));
-        quadhsm__mechanism__init(message->use->mechanism);
+        message->use->mechanism = new_mechanism();
+    } else if (message->op_case == QUADHSM__REQUEST__OP_WRAP) {
+        message->wrap->wrapping = new_ref();
+        message->wrap->key = new_ref();
+        message->wrap->mechanism = new_mechanism();
+    } else if (message->op_case == QUADHSM__REQUEST__OP_UNWRAP) {
+        message->unwrap->unwrapping = new_ref();
+        message->unwrap->mechanism = new_mechanism();
+    } else if (message->op_case == QUADHSM__REQUEST__OP_DERIVE) {
+        message->derive->base_key = new_ref();
+        message->derive->mechanism = new_mechanism();
     }
     return message;
 }
@@ -223,14 +245,14 @@ START_TEST(a_client_that_is_no_administrator_administers_nothing)
         QUADHSM__REQUEST__OP_PARTITION_CREATE, QUADHSM__REQUEST__OP_PARTITION_DELETE,
         QUADHSM__REQUEST__OP_PARTITION_LIST,   QUADHSM__REQUEST__OP_CLIENT_ENROLL,
         QUADHSM__REQUEST__OP_CLIENT_REVOKE,    QUADHSM__REQUEST__OP_CLIENT_LIST,
-        QUADHSM__REQUEST__OP_TOKEN_CREATE};
+        QUADHSM__REQUEST__OP_TOKEN_CREATE,     QUADHSM__REQUEST__OP_PARTITION_POLICY};
 
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         ck_assert_int_eq(ask(index_of(admins[i]), (struct side){.role = HSM_ROLE_NONE}), QH_EPERM);
         ck_assert_int_eq(ask(index_of(admins[i]), (struct side){.role = HSM_ROLE_SO}), QH_EPERM);
     }
     rig_enroll("app", 1, true, 0);
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         ck_assert_int_eq(ask(index_of(admins[i]), (struct side){.role = HSM_ROLE_SO}), QH_OK);
     }
 }
@@ -250,13 +272,13 @@ START_TEST(changes_of_the_cluster_need_the_security_officer)
 {
     static const Quadhsm__Request__OpCase changes[] = {
         QUADHSM__REQUEST__OP_PARTITION_CREATE, QUADHSM__REQUEST__OP_PARTITION_DELETE,
-        QUADHSM__REQUEST__OP_CLIENT_ENROLL, QUADHSM__REQUEST__OP_CLIENT_REVOKE,
-        QUADHSM__REQUEST__OP_TOKEN_CREATE};
+        QUADHSM__REQUEST__OP_CLIENT_ENROLL,    QUADHSM__REQUEST__OP_CLIENT_REVOKE,
+        QUADHSM__REQUEST__OP_TOKEN_CREATE,     QUADHSM__REQUEST__OP_PARTITION_POLICY};
     struct side po = {.role = HSM_ROLE_PO, .partition = true};
 
     rig_enroll("app", 1, true, 0);
     rig_set_pins();
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         ck_assert_int_eq(ask(index_of(changes[i]), (struct side){.role = HSM_ROLE_NONE}),
                          QH_ENOLOGIN);
         ck_assert_int_eq(ask(index_of(changes[i]), po), QH_EPERM);
@@ -303,17 +325,31 @@ END_TEST
 START_TEST(operations_on_objects_need_a_partition_and_a_ticket_for_it)
 {
     static const Quadhsm__Request__OpCase objects[] = {
-        QUADHSM__REQUEST__OP_FIND, QUADHSM__REQUEST__OP_CREATE, QUADHSM__REQUEST__OP_GENERATE,
-        QUADHSM__REQUEST__OP_SET_ATTRIBUTES, QUADHSM__REQUEST__OP_COPY};
+        QUADHSM__REQUEST__OP_FIND,     QUADHSM__REQUEST__OP_CREATE,
+        QUADHSM__REQUEST__OP_GENERATE, QUADHSM__REQUEST__OP_SET_ATTRIBUTES,
+        QUADHSM__REQUEST__OP_COPY,     QUADHSM__REQUEST__OP_WRAP,
+        QUADHSM__REQUEST__OP_UNWRAP,   QUADHSM__REQUEST__OP_DERIVE};
 
     rig_set_pins();
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         unsigned index = index_of(objects[i]);
 
         ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_CO}), QH_EINVAL);
         ck_assert_int_eq(ask(index, (struct side){.partition = true}), QH_OK);
         ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_CU, .partition = true}), QH_OK);
     }
+}
+END_TEST
+
+/* The PIN comes with it. */
+START_TEST(a_partition_is_initialized_without_a_ticket_by_who_is_admitted)
+{
+    unsigned index = index_of(QUADHSM__REQUEST__OP_PARTITION_INIT);
+
+    ck_assert_int_eq(ask(index, (struct side){.partition = true}), QH_OK);
+    ck_assert_int_eq(ask(index, (struct side){.partition = false}), QH_EINVAL);
+    rig_enroll("app", 1, false, 9);
+    ck_assert_int_eq(ask(index, (struct side){.partition = true}), QH_ENOTFOUND);
 }
 END_TEST
 
@@ -383,6 +419,7 @@ static Suite *make_suite(void)
     tcase_add_test(group, roles_are_made_by_the_security_and_the_partition_officer);
     tcase_add_test(group, only_the_crypto_officer_destroys);
     tcase_add_test(group, operations_on_objects_need_a_partition_and_a_ticket_for_it);
+    tcase_add_test(group, a_partition_is_initialized_without_a_ticket_by_who_is_admitted);
     group = add_case(suite, "node");
     tcase_add_test(group, a_locked_node_serves_the_control_socket_and_pings);
     tcase_add_test(group, the_state_of_the_node_is_told);

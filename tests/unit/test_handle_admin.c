@@ -17,6 +17,18 @@ static enum qh_err create_partition(const char *name)
     return rig_ask(message, ADMIN, HSM_ROLE_SO, handle_partition_create);
 }
 
+static enum qh_err set_policy(const char *name, Quadhsm__Export export)
+{
+    Quadhsm__Request *message = rig_message(0);
+
+    message->op_case = QUADHSM__REQUEST__OP_PARTITION_POLICY;
+    message->partition_policy = wire_zalloc(sizeof *message->partition_policy);
+    quadhsm__partition_policy__init(message->partition_policy);
+    message->partition_policy->name = wire_string(name);
+    message->partition_policy->export = export;
+    return rig_ask(message, ADMIN, HSM_ROLE_SO, handle_partition_policy);
+}
+
 static enum qh_err delete_partition(const char *name, bool force)
 {
     Quadhsm__Request *message = rig_message(0);
@@ -268,6 +280,46 @@ static const struct directory_client *client_of(const Quadhsm__ClientCertificate
     return directory_client(view_directory(rig.node.view), fingerprint);
 }
 
+START_TEST(a_policy_is_set_and_shown_and_changes_nothing_else)
+{
+    rig_init_role(HSM_ROLE_PO, "po's pin");
+    ck_assert_int_eq(list_partitions("first"), QH_OK);
+    ck_assert_int_eq(rig.answer->partitions->partitions[0]->export,
+                     QUADHSM__EXPORT__EXPORT_WRAPPED);
+    ck_assert_int_eq(set_policy("first", QUADHSM__EXPORT__EXPORT_NEVER), QH_OK);
+    ck_assert_int_eq(rig.answer->partitions->partitions[0]->export, QUADHSM__EXPORT__EXPORT_NEVER);
+    ck_assert_int_eq(rig_partition(3)->export, OBJECT_EXPORT_NEVER);
+    ck_assert_int_eq(rig_partition(5)->export, OBJECT_EXPORT_WRAPPED);
+    ck_assert_int_eq(list_partitions("first"), QH_OK);
+    ck_assert_int_eq(rig.answer->partitions->partitions[0]->export, QUADHSM__EXPORT__EXPORT_NEVER);
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_PO, "po's pin"), QH_OK);
+    ck_assert_int_eq(set_policy("nobody's", QUADHSM__EXPORT__EXPORT_CLEAR), QH_ENOTFOUND);
+}
+END_TEST
+
+START_TEST(a_new_partition_may_have_a_policy_and_wait_to_be_claimed)
+{
+    Quadhsm__Request *message = rig_message(0);
+    const struct directory_partition *made;
+
+    message->op_case = QUADHSM__REQUEST__OP_PARTITION_CREATE;
+    message->partition_create = wire_zalloc(sizeof *message->partition_create);
+    quadhsm__partition_create__init(message->partition_create);
+    message->partition_create->name = wire_string("apps");
+    message->partition_create->claimable = true;
+    message->partition_create->export = QUADHSM__EXPORT__EXPORT_CLEAR;
+    ck_assert_int_eq(rig_ask(message, ADMIN, HSM_ROLE_SO, handle_partition_create), QH_OK);
+    ck_assert(rig.answer->partitions->partitions[0]->claimable);
+    made = directory_partition_by_name(view_directory(rig.node.view), "apps");
+    ck_assert(made->claimable);
+    ck_assert_int_eq(made->export, OBJECT_EXPORT_CLEAR);
+    ck_assert_int_eq(create_partition("others"), QH_OK);
+    made = directory_partition_by_name(view_directory(rig.node.view), "others");
+    ck_assert(!made->claimable);
+    ck_assert_int_eq(made->export, OBJECT_EXPORT_WRAPPED);
+}
+END_TEST
+
 START_TEST(an_enrolled_client_is_known_by_its_certificate)
 {
     const struct directory_client *client;
@@ -514,6 +566,8 @@ int main(void)
     tcase_add_test(tcase, an_object_made_at_the_same_time_is_not_lost);
     tcase_add_test(tcase, failed_logins_go_with_their_partition);
     tcase_add_test(tcase, partitions_are_listed_with_their_roles);
+    tcase_add_test(tcase, a_policy_is_set_and_shown_and_changes_nothing_else);
+    tcase_add_test(tcase, a_new_partition_may_have_a_policy_and_wait_to_be_claimed);
     tcase_add_test(tcase, an_enrolled_client_is_known_by_its_certificate);
     tcase_add_test(tcase, what_cannot_be_enrolled_is_told);
     tcase_add_test(tcase, a_revoked_client_is_gone_but_the_last_administrator_stays);

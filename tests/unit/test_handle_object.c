@@ -257,6 +257,7 @@ START_TEST(a_value_is_shown_of_a_key_that_allows_it)
     struct template template = empty;
     struct kept kept;
 
+    set_export(OBJECT_EXPORT_CLEAR);
     (void)make_token_key(&kept, "open", true);
     ck_assert_uint_eq(answer_value(0, CKA_VALUE).size, 32);
     (void)make_token_key(&kept, "closed", false);
@@ -322,7 +323,107 @@ START_TEST(a_page_fits_into_a_frame)
         after = keep(&kept, answer_object((unsigned)object_count() - 1)->ref->id);
     }
     ck_assert_uint_eq(total, 100);
-    ck_assert_uint_eq(pages, 2);
+    ck_assert_uint_eq(pages, 15); /* of 256 KiB: 7 of these in each */
+}
+END_TEST
+
+static void make_data(unsigned count, const char *label)
+{
+    struct template template;
+
+    begin_data(&template, label);
+    with_flag(&template, CKA_TOKEN, true);
+    with_flag(&template, CKA_PRIVATE, false);
+    for (unsigned i = 0; i < count; i++) {
+        run_create(HSM_ROLE_CO, &template, QH_OK);
+    }
+}
+
+START_TEST(a_long_search_is_the_workers)
+{
+    struct template template = empty;
+
+    make_data(32, "a");
+    run_find(HSM_ROLE_NONE, &empty, none, 0, QH_OK);
+    ck_assert_uint_eq(object_count(), 32);
+    ck_assert_uint_eq(run_count, 0);
+    make_data(1, "b");
+    run_find(HSM_ROLE_NONE, &empty, none, 0, QH_OK);
+    ck_assert_uint_eq(object_count(), 33);
+    ck_assert(!asked.response->objects->more);
+    ck_assert_uint_eq(run_count, 1);
+    ck_assert_int_eq(place, REQUEST_WORKER);
+    run_find(HSM_ROLE_NONE, &empty, none, 32, QH_OK);
+    ck_assert_uint_eq(object_count(), 32);
+    ck_assert(asked.response->objects->more);
+    ck_assert_uint_eq(run_count, 0);
+    /* One that looks at many, and finds few. */
+    make_data(95, "a");
+    with_text(&template, CKA_APPLICATION, "");
+    with_text(&template, CKA_LABEL, "b");
+    run_find(HSM_ROLE_NONE, &template, none, 0, QH_OK);
+    ck_assert_uint_eq(run_count, 0);
+    template = empty;
+    with_text(&template, CKA_VALUE, "nothing has this");
+    run_find(HSM_ROLE_NONE, &template, none, 0, QH_OK);
+    ck_assert_uint_eq(object_count(), 0);
+    ck_assert_uint_eq(run_count, 0);
+    make_data(1, "a");
+    run_find(HSM_ROLE_NONE, &template, none, 0, QH_OK);
+    ck_assert_uint_eq(object_count(), 0);
+    ck_assert_uint_eq(run_count, 1);
+}
+END_TEST
+
+static void destroy_object(const struct view_object *object)
+{
+    struct record_key key = record_key_object(partition, object->id);
+    struct txn_builder builder;
+
+    txn_build_plain(&builder, partition, 0);
+    txn_build_delete(&builder, record_key_bytes(&key));
+    ck_assert_int_eq(apply(&builder), STORE_APPLIED);
+}
+
+/* The object that the page has come to, and the one after it. */
+static void destroy_two(void)
+{
+    struct view_query query = {
+        .partition = partition, .with_private = true, .limit = 33, .steps = 33};
+    struct view_page page;
+
+    before_run = NULL;
+    view_enter();
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert_uint_eq(page.count, 33);
+    destroy_object(page.list[31]);
+    destroy_object(page.list[32]);
+    free(page.list);
+    view_leave();
+}
+
+START_TEST(a_list_goes_on_though_objects_go_in_between)
+{
+    make_data(40, "a");
+    before_run = destroy_two;
+    run_find(HSM_ROLE_NONE, &empty, none, 0, QH_OK);
+    /* 32 that were there, and 8 without the one that went. */
+    ck_assert_uint_eq(object_count(), 39);
+    ck_assert(!asked.response->objects->more);
+}
+END_TEST
+
+static void lock_node(void)
+{
+    ck_assert_int_eq(view_load(view, NULL, store), QH_OK);
+    before_run = NULL;
+}
+
+START_TEST(a_node_that_is_locked_in_the_middle_of_a_list_says_so)
+{
+    make_data(33, "a");
+    before_run = lock_node;
+    run_find(HSM_ROLE_NONE, &empty, none, 0, QH_ELOCKED);
 }
 END_TEST
 
@@ -361,6 +462,9 @@ int main(void)
     tcase_add_test(find, a_value_is_shown_of_a_key_that_allows_it);
     tcase_add_test(find, a_find_has_limits);
     tcase_add_test(find, a_page_fits_into_a_frame);
+    tcase_add_test(find, a_long_search_is_the_workers);
+    tcase_add_test(find, a_list_goes_on_though_objects_go_in_between);
+    tcase_add_test(find, a_node_that_is_locked_in_the_middle_of_a_list_says_so);
     tcase_add_test(find, a_locked_node_says_so);
     suite_add_tcase(suite, find);
     return test_main(suite);

@@ -1,13 +1,11 @@
 /* Keys: opening, generating, what is refused, and that nothing of them stays behind. */
 #include "crypto/key.h"
 
-#include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "tests/unit/crypto_fixture.h"
+#include "tests/unit/memory_scan.h"
 
 static const char *const ec_oids[] = {OID_P256, OID_P384, OID_P521, OID_SECP256K1};
 static const unsigned ec_bits[] = {256, 384, 521, 256};
@@ -120,28 +118,48 @@ START_TEST(generated_curve_keys_are_what_was_asked_for)
 }
 END_TEST
 
-/* Java and pkcs11-tool say "edwards25519", older programs an OID of GNU's; each gets back what it
- * said. */
-START_TEST(edwards_curves_have_three_names)
-{
-    static const char *const names[][3] = {
-        {OID_ED25519, "130c656477617264733235353139", "06092b06010401da470f01"},
-        {OID_ED448, "130a65647761726473343438", "06092b06010401da470f02"},
-    };
-    static const unsigned bits[] = {255, 448}, sizes[] = {32, 57};
+struct name {
+    CK_KEY_TYPE type;
+    const char *params;
+    unsigned bits, size; /* of a point */
+    int openssl;
+};
 
-    for (size_t i = 0; i < 6; i++) {
-        const char *name = names[i / 3][i % 3];
+/* Java and pkcs11-tool say "edwards25519", older programs an OID of GNU's or OpenPGP's; each gets
+ * back what it said. */
+static const struct name names[] = {
+    {CKK_EC_EDWARDS, OID_ED25519, 255, 32, EVP_PKEY_ED25519},
+    {CKK_EC_EDWARDS, "130c656477617264733235353139", 255, 32, EVP_PKEY_ED25519},
+    {CKK_EC_EDWARDS, "06092b06010401da470f01", 255, 32, EVP_PKEY_ED25519},
+    {CKK_EC_EDWARDS, OID_ED448, 448, 57, EVP_PKEY_ED448},
+    {CKK_EC_EDWARDS, "130a65647761726473343438", 448, 57, EVP_PKEY_ED448},
+    {CKK_EC_EDWARDS, "06092b06010401da470f02", 448, 57, EVP_PKEY_ED448},
+    {CKK_EC_MONTGOMERY, OID_X25519, 255, 32, EVP_PKEY_X25519},
+    {CKK_EC_MONTGOMERY, "130a63757276653235353139", 255, 32, EVP_PKEY_X25519},
+    {CKK_EC_MONTGOMERY, "060a2b060104019755010501", 255, 32, EVP_PKEY_X25519},
+    {CKK_EC_MONTGOMERY, OID_X448, 448, 56, EVP_PKEY_X448},
+    {CKK_EC_MONTGOMERY, "13086375727665343438", 448, 56, EVP_PKEY_X448},
+};
+
+START_TEST(edwards_and_montgomery_curves_have_several_names)
+{
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        CK_KEY_TYPE other = names[i].type == CKK_EC_EDWARDS ? CKK_EC_MONTGOMERY : CKK_EC_EDWARDS;
         struct pair pair;
+        struct key *key;
         EVP_PKEY *pkey;
 
-        pair_make_ec(&pair, CKK_EC_EDWARDS, name);
-        assert_bytes(pair.public.ec_params, hex(name));
-        ck_assert_uint_eq(pair.public.ec_point.size, sizes[i / 3] + 2);
-        ck_assert_uint_eq(key_bits(pair.public_key), bits[i / 3]);
+        pair_make_ec(&pair, names[i].type, names[i].params);
+        assert_bytes(pair.public.ec_params, hex(names[i].params));
+        ck_assert_uint_eq(pair.public.ec_point.size, names[i].size + 2);
+        ck_assert_uint_eq(key_bits(pair.public_key), names[i].bits);
+        ck_assert_int_eq(key_open(CKO_PUBLIC_KEY, other, pair.public.spki, &key), QH_EKEYTYPE);
+        ck_assert_int_eq(key_open(CKO_PRIVATE_KEY, other, view(pair.material), &key), QH_EKEYTYPE);
         pkey = openssl_private(&pair);
+        ck_assert_int_eq(EVP_PKEY_get_id(pkey), names[i].openssl);
         EVP_PKEY_free(pkey);
         pkey = openssl_public(&pair);
+        ck_assert_int_eq(EVP_PKEY_get_id(pkey), names[i].openssl);
         EVP_PKEY_free(pkey);
         pair_close(&pair);
     }
@@ -163,6 +181,8 @@ START_TEST(other_curves_are_refused)
                          QH_ECURVE);
     }
     ck_assert_int_eq(key_generate_ec(CKK_EC_EDWARDS, hex(OID_P256), &secret, &public), QH_ECURVE);
+    ck_assert_int_eq(key_generate_ec(CKK_EC_MONTGOMERY, hex(OID_ED25519), &secret, &public),
+                     QH_ECURVE);
     ck_assert_int_eq(key_generate_ec(CKK_RSA, hex(OID_P256), &secret, &public), QH_ECURVE);
     ck_assert_ptr_null(secret);
 }
@@ -247,12 +267,13 @@ END_TEST
 
 START_TEST(cut_off_material_is_malformed)
 {
-    struct pair pairs[3];
+    struct pair pairs[4];
 
     pair_make_rsa(&pairs[0], 2048);
     pair_make_ec(&pairs[1], CKK_EC, OID_P521);
     pair_make_ec(&pairs[2], CKK_EC_EDWARDS, OID_ED25519);
-    for (size_t i = 0; i < 3; i++) {
+    pair_make_ec(&pairs[3], CKK_EC_MONTGOMERY, OID_X448);
+    for (size_t i = 0; i < 4; i++) {
         CK_KEY_TYPE type = key_type(pairs[i].private_key);
         struct bytes material = view(pairs[i].material), spki = pairs[i].public.spki;
         struct key *key = NULL;
@@ -358,49 +379,6 @@ START_TEST(openssls_pkcs8_is_ours)
 }
 END_TEST
 
-static bool stands_at(const uint8_t *place, const uint8_t needle[24])
-{
-    size_t same = 0;
-
-    while (same < 24 && needle[same] == (uint8_t)(place[same] ^ 0xa5u)) {
-        same++;
-    }
-    return same == 24;
-}
-
-/* How often the 24 bytes at @needle, each turned over, stand in this process's writable memory. */
-static unsigned count_in_memory(const uint8_t needle[24])
-{
-    static uint8_t window[1 << 16];
-    FILE *maps = fopen("/proc/self/maps", "r");
-    int memory = open("/proc/self/mem", O_RDONLY);
-    unsigned count = 0;
-    char line[512];
-
-    ck_assert(maps != NULL && memory >= 0);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        unsigned long long start, end;
-        char flags[8];
-
-        /* What shadows or poisons memory is large, and not ours. */
-        if (sscanf(line, "%llx-%llx %7s", &start, &end, flags) != 3 || flags[1] != 'w' ||
-            end - start > (64u << 20)) {
-            continue;
-        }
-        for (unsigned long long at = start; at < end; at += sizeof window - 24) {
-            ssize_t got = pread(memory, window, sizeof window, (off_t)at);
-
-            for (ssize_t i = 0; i + 24 <= got; i++) {
-                count += stands_at(window + i, needle);
-            }
-            memset(window, 0, sizeof window);
-        }
-    }
-    (void)fclose(maps);
-    (void)close(memory);
-    return count;
-}
-
 static void sign_once(struct key *key, CK_MECHANISM_TYPE type)
 {
     struct mech_params params = {.type = type};
@@ -408,15 +386,6 @@ static void sign_once(struct key *key, CK_MECHANISM_TYPE type)
     size_t size;
 
     assert_ok(mech_sign(key, &params, whole(data, 32), signature, sizeof signature, &size));
-}
-
-/* Numbers stand in memory the other way round too. */
-static void turn_over(struct bytes value, uint8_t ret_forward[24], uint8_t ret_backward[24])
-{
-    for (size_t i = 0; i < 24; i++) {
-        ret_forward[i] = value.base[4 + i] ^ 0xa5;
-        ret_backward[23 - i] = value.base[4 + i] ^ 0xa5;
-    }
 }
 
 START_TEST(nothing_of_a_private_key_stays_in_memory)
@@ -460,7 +429,7 @@ int main(void)
     tcase_add_test(tests, rsa_sizes_and_exponents_have_limits);
     tcase_add_test(tests, a_modulus_of_8192_bits_is_the_largest);
     tcase_add_test(tests, generated_curve_keys_are_what_was_asked_for);
-    tcase_add_test(tests, edwards_curves_have_three_names);
+    tcase_add_test(tests, edwards_and_montgomery_curves_have_several_names);
     tcase_add_test(tests, other_curves_are_refused);
     tcase_add_test(tests, secrets_have_sizes);
     tcase_add_test(tests, two_generated_secrets_differ);

@@ -216,23 +216,61 @@ START_TEST(values_lie_between_zero_and_the_order)
 }
 END_TEST
 
-START_TEST(values_of_edwards_curves_have_one_size)
+static const struct {
+    CK_KEY_TYPE type;
+    const char *oid;
+    size_t size; /* bytes of a value */
+} raw_curves[] = {{CKK_EC_EDWARDS, OID_ED25519, 32},
+                  {CKK_EC_EDWARDS, OID_ED448, 57},
+                  {CKK_EC_MONTGOMERY, OID_X25519, 32},
+                  {CKK_EC_MONTGOMERY, OID_X448, 56}};
+
+START_TEST(values_of_edwards_and_montgomery_curves_have_one_size)
 {
     uint8_t value[58] = {1};
     struct secret *private;
     struct key_public public;
 
-    for (size_t size = 0; size <= 58; size++) {
-        const char *oid = size < 40 ? OID_ED25519 : OID_ED448;
-        bool fits = size == 32 || size == 57;
+    for (size_t i = 0; i < 4 * 59; i++) {
+        bool fits = i / 4 == raw_curves[i % 4].size;
 
-        ck_assert_int_eq(
-            key_import_ec_private(CKK_EC_EDWARDS, hex(oid), whole(value, size), &private, &public),
-            fits ? QH_OK : QH_EATTRVALUE);
+        ck_assert_int_eq(key_import_ec_private(raw_curves[i % 4].type, hex(raw_curves[i % 4].oid),
+                                               whole(value, i / 4), &private, &public),
+                         fits ? QH_OK : QH_EATTRVALUE);
         if (fits) {
             secret_free(private);
             free(public.block);
         }
+    }
+}
+END_TEST
+
+/* RFC 7748, 6.1 and 6.2. */
+START_TEST(montgomery_keys_have_the_points_of_rfc_7748)
+{
+    static const char *const known[][2] = {
+        {"77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+         "04208520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"},
+        {"9a8f4925d1519f5775cf46b04b5800d4ee9ee8bae8bc5565d498c28d"
+         "d9c9baf574a9419744897391006382a6f127ab1d9ac2d8c0a598726b",
+         "04389b08f7cc31b7e3e67d22d5aea121074a273bd2b83de09c63faa73d2c"
+         "22c5d9bbc836647241d953d40c5b12da88120d53177f80e532c41fa0"},
+    };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct secret *private, *backing;
+        struct key_rsa_parts none;
+        struct key_public public;
+        struct bytes value;
+
+        assert_ok(key_import_ec_private(CKK_EC_MONTGOMERY, hex(raw_curves[2 + i].oid),
+                                        hex(known[i][0]), &private, &public));
+        assert_bytes(public.ec_point, hex(known[i][1]));
+        assert_ok(key_private_parts(CKK_EC_MONTGOMERY, view(private), &none, &value, &backing));
+        assert_bytes(value, hex(known[i][0]));
+        secret_free(backing);
+        secret_free(private);
+        free(public.block);
     }
 }
 END_TEST
@@ -287,12 +325,11 @@ START_TEST(points_come_raw_wrapped_and_compressed)
         check_forms(CKK_EC, oids[i], whole(compressed, raw.size / 2 + 1), &pair.public);
         pair_close(&pair);
     }
-    for (size_t i = 0; i < 2; i++) {
-        const char *oid = i == 0 ? OID_ED25519 : OID_ED448;
+    for (size_t i = 0; i < 4; i++) {
         struct pair pair;
 
-        pair_make_ec(&pair, CKK_EC_EDWARDS, oid);
-        check_forms(CKK_EC_EDWARDS, oid,
+        pair_make_ec(&pair, raw_curves[i].type, raw_curves[i].oid);
+        check_forms(raw_curves[i].type, raw_curves[i].oid,
                     whole(pair.public.ec_point.base + 2, pair.public.ec_point.size - 2),
                     &pair.public);
         pair_close(&pair);
@@ -394,7 +431,8 @@ int main(void)
     tcase_add_test(tests, a_modulus_below_2048_bits_is_not_imported_to_sign);
     tcase_add_test(tests, exponents_of_public_keys_are_odd_and_at_most_64_bits);
     tcase_add_test(tests, values_lie_between_zero_and_the_order);
-    tcase_add_test(tests, values_of_edwards_curves_have_one_size);
+    tcase_add_test(tests, values_of_edwards_and_montgomery_curves_have_one_size);
+    tcase_add_test(tests, montgomery_keys_have_the_points_of_rfc_7748);
     tcase_add_test(tests, points_come_raw_wrapped_and_compressed);
     tcase_add_test(tests, points_off_the_curve_are_refused);
     tcase_add_test(tests, parts_of_curve_keys_are_their_value);

@@ -37,6 +37,10 @@ static void fill_params(const struct mech_info *info, struct mech_params *params
         params->hash = info->digest;
     }
     params->iv = whole(iv, info->type == CKM_AES_GCM ? 12 : 16);
+    if (mech_digest_size(info->digest) == 0 && (info->flags & CKF_WRAP) != 0 &&
+        info->type >= CKM_AES_KEY_WRAP && info->type <= CKM_AES_KEY_WRAP_KWP) {
+        params->iv.size = 0;
+    }
     params->tag_bits = 128;
 }
 
@@ -135,7 +139,7 @@ START_TEST(the_table_is_sorted_and_each_entry_is_found)
     unsigned count;
     const struct mech_info *table = mech_table(&count);
 
-    ck_assert_uint_eq(count, 42);
+    ck_assert_uint_eq(count, 51);
     for (unsigned i = 0; i < count; i++) {
         ck_assert(i == 0 || table[i - 1].type < table[i].type);
         ck_assert_ptr_eq(mech_find(table[i].type), &table[i]);

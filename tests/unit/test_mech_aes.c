@@ -22,6 +22,12 @@ static const struct known known[] = {
     {CKM_AES_ECB, KEY_128, "", PLAIN,
      "3ad77bb40d7a3660a89ecaf32466ef97f5d3d58503b9699de785895a96fdbaaf"
      "43b1cd7f598ece23881b00e3ed0306887b0c785e27e8ad3f8223207104725dd4"},
+    {CKM_AES_ECB, KEY_192, "", PLAIN,
+     "bd334f1d6e45f25ff712a214571fa5cc974104846d0ad3ad7734ecb3ecee4eef"
+     "ef7afd2270e2e60adce0ba2face6444e9a4b41ba738d6c72fb16691603c18e0e"},
+    {CKM_AES_ECB, KEY_256, "", PLAIN,
+     "f3eed1bdb5d2a03c064b5a7e3db181f8591ccb10d410ed26dc5ba74a31362870"
+     "b6ed21b99ca6f4f9f153e7b1beafed1d23304b7a39f9f3ff067d8d8f9e24ecc7"},
     {CKM_AES_CBC, KEY_128, IV, PLAIN,
      "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2"
      "73bed6b8e3c1743b7116e69e222295163ff1caa1681fac09120eca307586e1a7"},
@@ -34,6 +40,9 @@ static const struct known known[] = {
     {CKM_AES_CTR, KEY_128, COUNTER, PLAIN,
      "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff"
      "5ae4df3edbd5d35e5b4f09020db03eab1e031dda2fbe03d1792170a0f3009cee"},
+    {CKM_AES_CTR, KEY_192, COUNTER, PLAIN,
+     "1abc932417521ca24f2b0459fe7e6e0b090339ec0aa6faefd5ccc2c6f4ce8e94"
+     "1e36b26bd1ebc670d1bd1d665620abf74f78a7f6d29809585a97daec58c6b050"},
     {CKM_AES_CTR, KEY_256, COUNTER, PLAIN,
      "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5"
      "2b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6"},
@@ -68,8 +77,8 @@ END_TEST
 START_TEST(ctr_takes_any_size)
 {
     struct key *key = secret_key(CKK_AES, hex(KEY_128));
-    struct mech_params params = params_of(&known[4]);
-    struct bytes plain = hex(PLAIN), encrypted = hex(known[4].encrypted);
+    struct mech_params params = params_of(&known[6]);
+    struct bytes plain = hex(PLAIN), encrypted = hex(known[6].encrypted);
 
     for (size_t size = 0; size <= 64; size++) {
         uint8_t out[64];
@@ -78,6 +87,74 @@ START_TEST(ctr_takes_any_size)
         assert_ok(mech_encrypt(key, &params, whole(plain.base, size), out, size, &out_size));
         assert_bytes(whole(out, out_size), whole(encrypted.base, size));
     }
+    key_free(key);
+}
+END_TEST
+
+struct counter_case {
+    const char *block;
+    uint32_t bits;
+    size_t blocks; /* that there are; more than four: no limit is seen */
+};
+
+/* PKCS#11's own example is the first: two bits that start as 1 are good for three blocks. */
+static const struct counter_case counters[] = {
+    {"00000000000000000000000000000001", 2, 3},   {"00000000000000000000000000000000", 1, 2},
+    {"00000000000000000000000000000001", 1, 1},   {"fffffffffffffffffffffffffffffffc", 2, 4},
+    {"fffffffffffffffffffffffffffffffc", 3, 4},   {"fffffffffffffffffffffffffffffff8", 3, 5},
+    {"0000000000000000000000000000fffe", 16, 2},  {"0000000000000000000000000000fffe", 17, 5},
+    {"000000000000000000000000fffffffe", 31, 2},  {"000000000000000000000000fffffffe", 32, 2},
+    {"000000000000000000000000fffffffe", 33, 5},  {"000000000000000000000001fffffffe", 33, 2},
+    {"000000000000000000000001fffffffe", 34, 5},  {"0000000000000000fffffffffffffffe", 64, 2},
+    {"7fffffffffffffffffffffffffffffff", 127, 1}, {"7fffffffffffffffffffffffffffffff", 128, 5},
+    {"ffffffffffffffffffffffffffffffff", 128, 1}, {"ffffffffffffffffffffffffffffffff", 0, 1},
+    {"fffffffffffffffffffffffffffffffd", 0, 3},
+};
+
+/* Up to there each block is the encryption of the next counter. */
+static void assert_counts(struct key *key, const struct counter_case *one)
+{
+    struct mech_params ctr = {
+        .type = CKM_AES_CTR, .iv = hex(one->block), .counter_bits = one->bits};
+    struct mech_params ecb = {.type = CKM_AES_ECB};
+    uint8_t zeroes[80] = {0}, out[80], counter[16], expected[16];
+    size_t size;
+
+    memcpy(counter, ctr.iv.base, 16);
+    for (size_t blocks = 1; blocks <= 5; blocks++) {
+        enum qh_err err = blocks <= one->blocks ? QH_OK : QH_EDATASIZE;
+
+        for (size_t part = 0; part < 2; part++) { /* a block begun counts */
+            struct bytes data = whole(zeroes, 16 * blocks - 15 * part);
+
+            ck_assert_int_eq(mech_encrypt(key, &ctr, data, out, sizeof out, &size), err);
+            ck_assert_int_eq(mech_decrypt(key, &ctr, data, out, sizeof out, &size), err);
+        }
+        if (err == QH_OK) {
+            assert_ok(mech_encrypt(key, &ctr, whole(zeroes, 16 * blocks), out, 80, &size));
+            assert_ok(mech_encrypt(key, &ecb, whole(counter, 16), expected, 16, &size));
+            assert_bytes(whole(out + 16 * blocks - 16, 16), whole(expected, 16));
+        }
+        for (size_t i = 16; i > 0 && ++counter[i - 1] == 0; i--) {
+        }
+    }
+}
+
+START_TEST(a_counter_that_would_overflow_is_refused)
+{
+    struct key *key = secret_key(CKK_AES, hex(KEY_128));
+    struct mech_params params = {.type = CKM_AES_CTR, .iv = hex(IV), .counter_bits = 129};
+    uint8_t out[16];
+    size_t size;
+
+    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+        assert_counts(key, &counters[i]);
+    }
+    ck_assert_int_eq(mech_encrypt(key, &params, whole(out, 16), out, 16, &size), QH_EPARAMETER);
+    params.counter_bits = UINT32_MAX;
+    ck_assert_int_eq(mech_decrypt(key, &params, whole(out, 16), out, 16, &size), QH_EPARAMETER);
+    params.counter_bits = 128;
+    assert_ok(mech_encrypt(key, &params, whole(out, 16), out, 16, &size));
     key_free(key);
 }
 END_TEST
@@ -425,6 +502,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, the_examples_of_sp_800_38a_come_out_both_ways);
     tcase_add_test(tests, ctr_takes_any_size);
+    tcase_add_test(tests, a_counter_that_would_overflow_is_refused);
     tcase_add_test(tests, sizes_and_parameters_that_do_not_fit_are_refused);
     tcase_add_test(tests, too_little_room_leaves_the_buffer_alone);
     tcase_add_test(tests, cbc_pad_is_openssls);

@@ -724,7 +724,7 @@ START_TEST(reading_ends_with_the_visitors_error)
 
     begin_aes(&template);
     object = created(&template);
-    ck_assert_int_eq(object_read(object, refuse, &count), QH_ELIMIT);
+    ck_assert_int_eq(object_read(object, OBJECT_EXPORT_CLEAR, refuse, &count), QH_ELIMIT);
     ck_assert_uint_eq(count, 3);
     object_free(object);
     object_free(NULL);

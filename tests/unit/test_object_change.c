@@ -229,12 +229,91 @@ START_TEST(the_past_of_a_key_stays)
 }
 END_TEST
 
+START_TEST(a_check_value_can_be_taken_away_and_not_be_given)
+{
+    static const change_call calls[] = {object_change, object_copy};
+    struct object *object = aes(CKA_TOKEN, true), *result;
+
+    for (int c = 0; c < 2; c++) {
+        struct template changes = {.count = 0};
+
+        with_text(&changes, CKA_CHECK_VALUE, "abc");
+        assert_not_changed(calls[c], object, &changes, QH_EREADONLY);
+        changes.count = 0;
+        with_text(&changes, CKA_CHECK_VALUE, "");
+        result = changed(calls[c], object, &changes);
+        ck_assert_ptr_null(object_attribute(result, CKA_CHECK_VALUE));
+        object_free(result);
+    }
+    object_free(object);
+}
+END_TEST
+
+static void make_pair(struct object **ret_public, struct object **ret_private)
+{
+    struct mech_params mechanism = {.type = CKM_EC_KEY_PAIR_GEN};
+    struct template template = {.count = 0};
+
+    with(&template, CKA_EC_PARAMS, span(p256_params, sizeof p256_params));
+    ck_assert_int_eq(object_generate(&mechanism, all_of(&template), (struct attributes){NULL, 0},
+                                     ret_public, ret_private),
+                     QH_OK);
+}
+
+START_TEST(the_public_half_of_a_private_key_may_be_named_as_it_is)
+{
+    struct template changes = {.count = 0};
+    struct object *public, *private, *result;
+    struct bytes info;
+
+    make_pair(&public, &private);
+    info = object_attribute(private, CKA_PUBLIC_KEY_INFO)->value;
+    with(&changes, CKA_PUBLIC_KEY_INFO, info);
+    result = changed(object_change, private, &changes);
+    assert_same(result, private);
+    object_free(result);
+    assert_not_changed(object_change, public, &changes, QH_EREADONLY);
+    changes.count = 0;
+    with(&changes, CKA_PUBLIC_KEY_INFO, span(info.base, info.size - 1));
+    assert_not_changed(object_change, private, &changes, QH_EREADONLY);
+    object_free(public);
+    object_free(private);
+}
+END_TEST
+
+START_TEST(trust_is_given_by_the_officer_alone_and_to_what_is_not_private)
+{
+    struct template trust = {.count = 0}, distrust = {.count = 0};
+    struct object *public, *private, *result = NULL, *again;
+    struct object *hidden = aes(CKA_PRIVATE, true), *shown = aes(CKA_PRIVATE, false);
+
+    make_pair(&public, &private);
+    with_flag(&trust, CKA_TRUSTED, true);
+    with_flag(&distrust, CKA_TRUSTED, false);
+    assert_not_changed(object_change, public, &trust, QH_EREADONLY);
+    assert_not_changed(object_copy, public, &trust, QH_EREADONLY);
+    ck_assert_int_eq(object_change_as(hidden, all_of(&trust), true, &result), QH_EREADONLY);
+    ck_assert_int_eq(object_change_as(private, all_of(&trust), true, &result), QH_EATTRIBUTE);
+    ck_assert_int_eq(object_change_as(shown, all_of(&trust), true, &result), QH_OK);
+    object_free(result);
+    ck_assert_int_eq(object_change_as(public, all_of(&trust), true, &result), QH_OK);
+    assert_flag(result, CKA_TRUSTED, true);
+    again = changed(object_change, result, &distrust);
+    assert_flag(again, CKA_TRUSTED, false);
+    object_free(result);
+    object_free(again);
+    object_free(hidden);
+    object_free(shown);
+    object_free(public);
+    object_free(private);
+}
+END_TEST
+
 START_TEST(what_a_key_is_cannot_be_changed)
 {
     static const CK_ATTRIBUTE_TYPE numbers[] = {CKA_CLASS, CKA_KEY_TYPE, CKA_VALUE_LEN,
                                                 CKA_KEY_GEN_MECHANISM};
-    static const CK_ATTRIBUTE_TYPE values[] = {CKA_VALUE, CKA_CHECK_VALUE, CKA_UNIQUE_ID,
-                                               CKA_ALLOWED_MECHANISMS};
+    static const CK_ATTRIBUTE_TYPE values[] = {CKA_VALUE, CKA_UNIQUE_ID, CKA_ALLOWED_MECHANISMS};
     static const change_call calls[] = {object_change, object_copy};
     struct object *object = aes(CKA_TOKEN, true);
 
@@ -349,6 +428,9 @@ int main(void)
     tcase_add_test(tcase, what_is_not_copyable_is_changed_but_not_copied);
     tcase_add_test(tcase, a_copy_has_the_material_and_an_id_of_its_own);
     tcase_add_test(tcase, the_past_of_a_key_stays);
+    tcase_add_test(tcase, a_check_value_can_be_taken_away_and_not_be_given);
+    tcase_add_test(tcase, the_public_half_of_a_private_key_may_be_named_as_it_is);
+    tcase_add_test(tcase, trust_is_given_by_the_officer_alone_and_to_what_is_not_private);
     tcase_add_test(tcase, what_a_key_is_cannot_be_changed);
     tcase_add_test(tcase, changes_are_checked_as_templates_are);
     tcase_add_test(tcase, a_certificate_can_be_given_another_id_and_label);

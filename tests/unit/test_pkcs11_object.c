@@ -3,7 +3,17 @@
 
 #include "tests/unit/pkcs11_fixture.h"
 
-/* How many there are with @list; the first goes to *ret_first. */
+static bool is_profile(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)
+{
+    CK_OBJECT_CLASS object_class = 0;
+    CK_ATTRIBUTE attribute = {CKA_CLASS, &object_class, sizeof object_class};
+
+    return C_GetAttributeValue(handle, object, &attribute, 1) == CKR_OK &&
+           object_class == CKO_PROFILE;
+}
+
+/* How many there are with @list, without the profiles that every token has; the first goes to
+ * *ret_first. */
 static CK_ULONG find(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *list, CK_ULONG count,
                      CK_OBJECT_HANDLE *ret_first)
 {
@@ -19,6 +29,9 @@ static CK_ULONG find(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *list, CK_ULONG coun
         total += part;
     } while (part > 0);
     OK(C_FindObjectsFinal(handle));
+    while (total > 0 && is_profile(handle, found[total - 1])) {
+        total--;
+    }
     if (total > 0 && ret_first != NULL) {
         *ret_first = found[0];
     }
@@ -137,6 +150,46 @@ START_TEST(session_objects_alone_are_found_without_a_node)
 }
 END_TEST
 
+START_TEST(profiles_are_found_without_a_node_and_never_change)
+{
+    CK_OBJECT_CLASS object_class = CKO_PROFILE;
+    CK_PROFILE_ID id = 0;
+    CK_UTF8CHAR name[] = "name";
+    CK_ATTRIBUTE attribute = {CKA_CLASS, &object_class, sizeof object_class};
+    CK_ATTRIBUTE read = {CKA_PROFILE_ID, &id, sizeof id};
+    CK_ATTRIBUTE label = {CKA_LABEL, name, 4};
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    CK_OBJECT_HANDLE found[3], copy = 0;
+    CK_ULONG count = 0;
+    unsigned calls;
+
+    fixture_start();
+    session = open_session(CKF_RW_SESSION);
+    calls = pocket_calls();
+    OK(C_FindObjectsInit(session, &attribute, 1));
+    OK(C_FindObjects(session, found, 3, &count));
+    OK(C_FindObjectsFinal(session));
+    ck_assert_uint_eq(count, 2);
+    OK(C_GetAttributeValue(session, found[0], &read, 1));
+    ck_assert_uint_eq(id, CKP_BASELINE_PROVIDER);
+    OK(C_GetAttributeValue(session, found[1], &read, 1));
+    ck_assert_uint_eq(id, CKP_EXTENDED_PROVIDER);
+    id = CKP_AUTHENTICATION_TOKEN;
+    OK(C_FindObjectsInit(session, &read, 1));
+    OK(C_FindObjects(session, found, 3, &count));
+    OK(C_FindObjectsFinal(session));
+    ck_assert_uint_eq(count, 0);
+    ck_assert_uint_eq(pocket_calls(), calls + 1);
+    GIVES(CKR_ACTION_PROHIBITED, C_SetAttributeValue(session, found[0], &label, 1));
+    GIVES(CKR_ACTION_PROHIBITED, C_CopyObject(session, found[0], NULL, 0, &copy));
+    GIVES(CKR_ACTION_PROHIBITED, C_DestroyObject(session, found[0]));
+    GIVES(CKR_SESSION_READ_ONLY, C_DestroyObject(open_session(0), found[0]));
+    GIVES(CKR_KEY_HANDLE_INVALID, C_VerifyInit(session, &mechanism, found[0]));
+    OK(C_GetObjectSize(session, found[0], &count));
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(a_search_is_begun_once_and_ended_once)
 {
     CK_OBJECT_HANDLE found;
@@ -177,6 +230,319 @@ START_TEST(private_objects_are_not_seen_after_a_logout)
     OK(get_label(public_token, label, sizeof label));
     OK(log_in(session, CKU_USER, POCKET_CO_PIN));
     ck_assert_uint_eq(find(session, NULL, 0, NULL), 2);
+    fixture_stop();
+}
+END_TEST
+
+/* ---- long searches ---- */
+
+/* One handle. */
+static CK_OBJECT_HANDLE next_found(void)
+{
+    CK_OBJECT_HANDLE found = 0;
+    CK_ULONG count = 0;
+
+    OK(C_FindObjects(session, &found, 1, &count));
+    return count == 1 ? found : 0;
+}
+
+/* For data, so that profiles are left out. */
+static void begin_search(void)
+{
+    CK_OBJECT_CLASS object_class = CKO_DATA;
+    CK_ATTRIBUTE attribute = {CKA_CLASS, &object_class, sizeof object_class};
+
+    OK(C_FindObjectsInit(session, &attribute, 1));
+}
+
+static void make_many(unsigned count, CK_OBJECT_HANDLE *ret_handles)
+{
+    for (unsigned i = 0; i < count; i++) {
+        ret_handles[i] = make_data(CK_TRUE, i % 2 == 1, "many");
+    }
+}
+
+START_TEST(pages_are_asked_for_as_they_are_wanted)
+{
+    CK_OBJECT_HANDLE objects[10], found[20], local;
+    CK_ULONG count = 0;
+    unsigned asked;
+
+    fixture_log_in();
+    make_many(10, objects);
+    local = make_data(CK_FALSE, CK_FALSE, "many");
+    pocket_set_page(4);
+    asked = pocket_finds();
+    begin_search();
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_uint_eq(next_found(), objects[i]);
+    }
+    ck_assert_uint_eq(pocket_finds(), asked + 1);
+    ck_assert_uint_eq(next_found(), objects[4]);
+    ck_assert_uint_eq(pocket_finds(), asked + 2);
+    OK(C_FindObjects(session, found, 0, &count));
+    ck_assert_uint_eq(count, 0);
+    /* As many as there is room for, whatever pages they are in. */
+    OK(C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 6);
+    ck_assert_mem_eq(found, objects + 5, 5 * sizeof found[0]);
+    ck_assert_uint_eq(found[5], local);
+    ck_assert_uint_eq(pocket_finds(), asked + 3);
+    OK(C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 0);
+    OK(C_FindObjectsFinal(session));
+    ck_assert_uint_eq(pocket_finds(), asked + 3);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_search_survives_a_time_without_nodes)
+{
+    CK_OBJECT_HANDLE objects[10], found[20];
+    CK_ULONG count = 99;
+
+    fixture_log_in();
+    make_many(10, objects);
+    pocket_set_page(4);
+    begin_search();
+    ck_assert_uint_eq(next_found(), objects[0]);
+    pocket_fail(QUADHSM_ECONN, 1);
+    GIVES(CKR_DEVICE_ERROR, C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 99);
+    /* What that call had found already is given again. */
+    ck_assert_uint_eq(next_found(), objects[1]);
+    OK(C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 8);
+    ck_assert_mem_eq(found, objects + 2, 8 * sizeof found[0]);
+    OK(C_FindObjectsFinal(session));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_search_goes_on_without_private_objects_after_a_logout)
+{
+    CK_OBJECT_HANDLE objects[10], found[20];
+    CK_ULONG count = 0;
+
+    fixture_log_in();
+    make_many(10, objects);
+    pocket_set_page(4);
+    begin_search();
+    ck_assert_uint_eq(next_found(), objects[0]);
+    OK(C_Logout(session));
+    OK(C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_uint_eq(found[i], objects[2 + 2 * i]);
+    }
+    OK(C_FindObjectsFinal(session));
+    /* A login does not show them to a search that was begun without it. */
+    begin_search();
+    ck_assert_uint_eq(next_found(), objects[0]);
+    OK(log_in(session, CKU_USER, POCKET_CO_PIN));
+    OK(C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 4);
+    OK(C_FindObjectsFinal(session));
+    ck_assert_uint_eq(find(session, NULL, 0, NULL), 10);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(objects_that_go_during_a_search_are_left_out)
+{
+    CK_OBJECT_HANDLE objects[10], found[20];
+    CK_ULONG count = 0;
+
+    fixture_log_in();
+    make_many(10, objects);
+    pocket_set_page(4);
+    begin_search();
+    ck_assert_uint_eq(next_found(), objects[0]);
+    OK(C_DestroyObject(session, objects[3])); /* the page's last */
+    OK(C_DestroyObject(session, objects[4]));
+    OK(C_FindObjects(session, found, 20, &count));
+    ck_assert_uint_eq(count, 7);
+    ck_assert_uint_eq(found[2], objects[5]);
+    OK(C_FindObjectsFinal(session));
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_list_is_read_with_few_questions)
+{
+    CK_OBJECT_HANDLE objects[60];
+    char label[32];
+    unsigned calls;
+
+    fixture_log_in();
+    make_many(60, objects);
+    usleep(3100 * 1000); /* what is known is old */
+    calls = pocket_calls();
+    /* The first alone, then 8, 16 and 32. */
+    for (unsigned i = 0; i < 57; i++) {
+        OK(get_label(objects[i], label, sizeof label));
+        ck_assert_str_eq(label, "many");
+    }
+    ck_assert_uint_eq(pocket_calls(), calls + 4);
+    pocket_destroy_all();
+    for (unsigned i = 57; i < 60; i++) {
+        GIVES(CKR_OBJECT_HANDLE_INVALID, get_label(objects[i], label, sizeof label));
+    }
+    fixture_stop();
+}
+END_TEST
+
+/* ---- searches answered from before ---- */
+
+/* How many there are with @label, and how many pages were asked for. */
+static CK_ULONG find_label(const char *label, unsigned *ret_asked)
+{
+    CK_BYTE name[32];
+    CK_ATTRIBUTE attribute = {CKA_LABEL, name, strlen(label)};
+    unsigned before = pocket_finds();
+    CK_ULONG count;
+
+    memcpy(name, label, strlen(label));
+    count = find(session, &attribute, 1, NULL);
+    *ret_asked = pocket_finds() - before;
+    return count;
+}
+
+static void assert_finds(const char *label, CK_ULONG count, unsigned asked)
+{
+    unsigned really;
+
+    ck_assert_uint_eq(find_label(label, &really), count);
+    ck_assert_uint_eq(really, asked);
+}
+
+static void start_caching(unsigned milliseconds)
+{
+    fixture_search_cache_ms = milliseconds;
+    fixture_log_in();
+}
+
+START_TEST(the_same_search_is_answered_again_without_asking)
+{
+    CK_OBJECT_CLASS object_class = CKO_DATA;
+    CK_ATTRIBUTE by_class = {CKA_CLASS, &object_class, sizeof object_class};
+    unsigned asked;
+
+    start_caching(60000);
+    make_data(CK_TRUE, CK_TRUE, "a");
+    make_data(CK_TRUE, CK_TRUE, "b");
+    assert_finds("a", 1, 1);
+    assert_finds("a", 1, 0);
+    assert_finds("b", 1, 1);
+    assert_finds("a", 1, 0);
+    make_data(CK_FALSE, CK_FALSE, "a"); /* a session's is none of the cluster's */
+    assert_finds("a", 2, 1);
+    assert_finds("a", 2, 0);
+    asked = pocket_finds();
+    ck_assert_uint_eq(find(session, &by_class, 1, NULL), 3);
+    ck_assert_uint_eq(find(session, &by_class, 1, NULL), 3);
+    ck_assert_uint_eq(pocket_finds(), asked + 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(what_was_not_found_is_asked_for_each_time)
+{
+    start_caching(60000);
+    assert_finds("a", 0, 1);
+    assert_finds("a", 0, 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_change_of_this_process_ends_what_is_kept)
+{
+    CK_OBJECT_HANDLE object;
+
+    start_caching(60000);
+    object = make_data(CK_TRUE, CK_FALSE, "a");
+    assert_finds("a", 1, 1);
+    make_data(CK_TRUE, CK_FALSE, "a");
+    assert_finds("a", 2, 1);
+    OK(set_label(session, object, "b"));
+    assert_finds("a", 1, 1);
+    assert_finds("b", 1, 1);
+    OK(C_DestroyObject(session, object));
+    assert_finds("a", 1, 1);
+    assert_finds("a", 1, 0);
+    /* Nobody knows what became of this one. */
+    object = make_data(CK_TRUE, CK_FALSE, "c");
+    assert_finds("a", 1, 1);
+    pocket_fail(QUADHSM_EUNKNOWN, 1);
+    GIVES(CKR_DEVICE_ERROR, C_DestroyObject(session, object));
+    assert_finds("a", 1, 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(what_others_change_is_seen_with_the_next_answer)
+{
+    CK_BYTE random[8];
+
+    start_caching(60000);
+    make_data(CK_TRUE, CK_FALSE, "a");
+    assert_finds("a", 1, 1);
+    pocket_destroy_all();
+    assert_finds("a", 1, 0); /* for as long as that may be */
+    OK(C_GenerateRandom(session, random, sizeof random));
+    assert_finds("a", 0, 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_search_of_another_login_is_no_answer)
+{
+    start_caching(60000);
+    make_data(CK_TRUE, CK_TRUE, "a");
+    make_data(CK_TRUE, CK_FALSE, "a");
+    assert_finds("a", 2, 1);
+    OK(C_Logout(session));
+    assert_finds("a", 1, 1);
+    assert_finds("a", 1, 0);
+    OK(log_in(session, CKU_USER, POCKET_CO_PIN));
+    assert_finds("a", 2, 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(what_is_kept_grows_old)
+{
+    start_caching(100);
+    make_data(CK_TRUE, CK_FALSE, "a");
+    assert_finds("a", 1, 1);
+    usleep(110 * 1000);
+    assert_finds("a", 1, 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(nothing_is_kept_if_nobody_wants_it)
+{
+    start_caching(0);
+    make_data(CK_TRUE, CK_FALSE, "a");
+    assert_finds("a", 1, 1);
+    assert_finds("a", 1, 1);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(long_searches_are_not_kept)
+{
+    CK_OBJECT_HANDLE objects[5];
+
+    start_caching(60000);
+    make_many(5, objects);
+    pocket_set_page(4);
+    assert_finds("many", 5, 2);
+    assert_finds("many", 5, 2);
+    pocket_set_page(5);
+    assert_finds("many", 5, 1);
+    assert_finds("many", 5, 0);
     fixture_stop();
 }
 END_TEST
@@ -387,6 +753,7 @@ int main(void)
 {
     Suite *suite = suite_create("pkcs11_object");
     TCase *tcase = tcase_create("object");
+    TCase *search = tcase_create("search");
 
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, an_empty_template_finds_everything_in_the_order_it_was_made);
@@ -394,6 +761,7 @@ int main(void)
     tcase_add_test(tcase, duplicate_labels_are_legal);
     tcase_add_test(tcase, session_objects_alone_are_found_without_a_node);
     tcase_add_test(tcase, a_search_is_begun_once_and_ended_once);
+    tcase_add_test(tcase, profiles_are_found_without_a_node_and_never_change);
     tcase_add_test(tcase, private_objects_are_not_seen_after_a_logout);
     tcase_add_test(tcase, attributes_are_read_from_what_is_known_and_again_when_it_is_old);
     tcase_add_test(tcase, a_changed_attribute_is_read_back_at_once);
@@ -406,5 +774,20 @@ int main(void)
     tcase_add_test(tcase, what_somebody_else_destroyed_is_noticed_when_it_is_used);
     tcase_add_test(tcase, templates_that_make_no_sense_are_refused_with_the_standards_words);
     suite_add_tcase(suite, tcase);
+    tcase_set_timeout(search, 60);
+    tcase_add_test(search, pages_are_asked_for_as_they_are_wanted);
+    tcase_add_test(search, a_search_survives_a_time_without_nodes);
+    tcase_add_test(search, a_search_goes_on_without_private_objects_after_a_logout);
+    tcase_add_test(search, objects_that_go_during_a_search_are_left_out);
+    tcase_add_test(search, a_list_is_read_with_few_questions);
+    tcase_add_test(search, the_same_search_is_answered_again_without_asking);
+    tcase_add_test(search, what_was_not_found_is_asked_for_each_time);
+    tcase_add_test(search, a_change_of_this_process_ends_what_is_kept);
+    tcase_add_test(search, what_others_change_is_seen_with_the_next_answer);
+    tcase_add_test(search, a_search_of_another_login_is_no_answer);
+    tcase_add_test(search, what_is_kept_grows_old);
+    tcase_add_test(search, nothing_is_kept_if_nobody_wants_it);
+    tcase_add_test(search, long_searches_are_not_kept);
+    suite_add_tcase(suite, search);
     return test_main(suite);
 }

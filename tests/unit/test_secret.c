@@ -3,10 +3,12 @@
 
 #include <linux/capability.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/lib/test.h"
@@ -52,6 +54,77 @@ START_TEST(a_new_secret_is_zero_and_writable)
     secret_bytes(secret)[47] = 0xab;
     ck_assert_uint_eq(secret_view(secret)[47], 0xab);
     secret_free(secret);
+}
+END_TEST
+
+START_TEST(memory_that_is_used_again_is_zero)
+{
+    static const size_t sizes[] = {48, 4064, 4065, 1, 4080, 4096, 2000, 4064};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct secret *secret = NULL;
+
+        ck_assert_int_eq(secret_new(sizes[i], &secret), QH_OK);
+        for (size_t at = 0; at < sizes[i]; at++) {
+            ck_assert_uint_eq(secret_view(secret)[at], 0);
+        }
+        memset(secret_bytes(secret), 0xff, sizes[i]);
+        secret_free(secret);
+    }
+}
+END_TEST
+
+START_TEST(more_secrets_than_are_kept_may_come_and_go)
+{
+    static struct secret *secrets[80];
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 80; i++) {
+            ck_assert_int_eq(secret_from(&i, sizeof i, &secrets[i]), QH_OK);
+        }
+        for (size_t i = 0; i < 80; i++) {
+            ck_assert_mem_eq(secret_view(secrets[i]), &i, sizeof i);
+            secret_cleanup(&secrets[i]);
+        }
+    }
+}
+END_TEST
+
+static unsigned long locked_kib(void)
+{
+    unsigned long kib = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "re");
+
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        (void)sscanf(line, "VmLck: %lu", &kib);
+    }
+    (void)fclose(file);
+    return kib;
+}
+
+/* fork() passes no locks on. */
+START_TEST(a_child_locks_its_own)
+{
+    struct secret *secret = NULL;
+    int status;
+    pid_t pid;
+
+    ck_assert_int_eq(secret_new(16, &secret), QH_OK);
+    secret_cleanup(&secret); /* kept, for this process */
+    ck_assert_uint_ge(locked_kib(), 4);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        if (locked_kib() != 0 || secret_new(16, &secret) != QH_OK || locked_kib() < 4) {
+            _exit(1);
+        }
+        secret_free(secret);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
 }
 END_TEST
 
@@ -174,15 +247,19 @@ static void drop_ipc_lock(void)
 START_TEST(a_lock_that_fails_is_an_error)
 {
     struct rlimit limit = {0, 0};
-    struct secret *secret = NULL;
+    struct secret *held = NULL, *secret = NULL;
 
-    ck_assert_int_eq(secret_new(16, &secret), QH_OK);
-    secret_cleanup(&secret);
+    ck_assert_int_eq(secret_new(16, &held), QH_OK);
     drop_ipc_lock();
     ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
     ck_assert_int_eq(secret_new(16, &secret), QH_ESYSTEM);
     ck_assert_int_eq(secret_from("x", 1, &secret), QH_ESYSTEM);
+    ck_assert_int_eq(secret_new(SECRET_SIZE_MAX, &secret), QH_ESYSTEM);
     ck_assert_ptr_null(secret);
+    /* What is locked already may be used again. */
+    secret_cleanup(&held);
+    ck_assert_int_eq(secret_new(16, &secret), QH_OK);
+    secret_cleanup(&secret);
 }
 END_TEST
 
@@ -194,6 +271,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, setup_may_be_called_again);
     tcase_add_test(tcase, a_new_secret_is_zero_and_writable);
+    tcase_add_test(tcase, memory_that_is_used_again_is_zero);
+    tcase_add_test(tcase, more_secrets_than_are_kept_may_come_and_go);
     tcase_add_test(tcase, the_size_has_limits_on_both_sides);
     tcase_add_test(tcase, a_secret_from_bytes_is_a_copy);
     tcase_add_test(tcase, equality_looks_at_size_and_content);
@@ -203,6 +282,7 @@ int main(void)
     tcase_add_test_raise_signal(tcase, reading_after_free_crashes, SIGSEGV);
     tcase_add_test_raise_signal(tcase, writing_before_the_start_is_found_at_release, SIGSEGV);
     if (MLOCK_IS_REAL) {
+        tcase_add_test(tcase, a_child_locks_its_own);
         tcase_add_test(tcase, a_lock_that_fails_is_an_error);
     }
     suite_add_tcase(suite, tcase);

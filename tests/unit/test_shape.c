@@ -196,6 +196,132 @@ START_TEST(the_data_of_a_use_is_bounded)
 }
 END_TEST
 
+START_TEST(what_belongs_to_mechanisms_is_bounded)
+{
+    ProtobufCBinaryData *fields[4];
+    Quadhsm__Mechanism mechanism;
+    Quadhsm__ObjectRef ref, salt;
+
+    REQUEST(request, DERIVE, derive, Derive);
+    quadhsm__derive__init(&operation);
+    quadhsm__mechanism__init(&mechanism);
+    quadhsm__object_ref__init(&ref);
+    quadhsm__object_ref__init(&salt);
+    ref.id = of(OBJECT_ID_SIZE);
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.base_key = &ref;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.mechanism = &mechanism;
+    ck_assert_int_eq(check(&request), QH_OK);
+    fields[0] = &mechanism.public_data;
+    fields[1] = &mechanism.shared_data;
+    fields[2] = &mechanism.salt;
+    fields[3] = &mechanism.info;
+    for (unsigned i = 0; i < 4; i++) {
+        *fields[i] = of(SHAPE_DERIVE_SIZE_MAX);
+        ck_assert_int_eq(check(&request), QH_OK);
+        *fields[i] = of(SHAPE_DERIVE_SIZE_MAX + 1);
+        ck_assert_int_eq(check(&request), QH_EPARAMETER);
+        *fields[i] = of(0);
+    }
+    mechanism.counter_bits = 128;
+    ck_assert_int_eq(check(&request), QH_OK);
+    mechanism.counter_bits = 129;
+    ck_assert_int_eq(check(&request), QH_EPARAMETER);
+    mechanism.counter_bits = 0;
+    mechanism.salt_key = &salt;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    salt.session = of(100);
+    ck_assert_int_eq(check(&request), QH_OK);
+    operation.context_ticket = of(TICKET_SIZE_MAX + 1);
+    ck_assert_int_eq(check(&request), QH_ENOLOGIN);
+    operation.context_ticket = of(TICKET_SIZE_MAX);
+    operation.n_template_ = ATTRIBUTES_MAX + 1;
+    ck_assert_int_eq(check(&request), QH_ELIMIT);
+}
+END_TEST
+
+START_TEST(a_wrap_names_two_objects)
+{
+    Quadhsm__Mechanism mechanism;
+    Quadhsm__ObjectRef ref;
+
+    REQUEST(request, WRAP, wrap, Wrap);
+    quadhsm__wrap__init(&operation);
+    quadhsm__mechanism__init(&mechanism);
+    quadhsm__object_ref__init(&ref);
+    ref.id = of(OBJECT_ID_SIZE);
+    operation.wrapping = &ref;
+    operation.mechanism = &mechanism;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.key = &ref;
+    ck_assert_int_eq(check(&request), QH_OK);
+    operation.wrapping = NULL;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.wrapping = &ref;
+    operation.context_ticket = of(TICKET_SIZE_MAX + 1);
+    ck_assert_int_eq(check(&request), QH_ENOLOGIN);
+    operation.context_ticket = of(0);
+    operation.mechanism = NULL;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+}
+END_TEST
+
+START_TEST(a_wrapped_key_is_bounded)
+{
+    Quadhsm__Mechanism mechanism;
+    Quadhsm__ObjectRef ref;
+
+    REQUEST(request, UNWRAP, unwrap, Unwrap);
+    quadhsm__unwrap__init(&operation);
+    quadhsm__mechanism__init(&mechanism);
+    quadhsm__object_ref__init(&ref);
+    ref.id = of(OBJECT_ID_SIZE);
+    operation.mechanism = &mechanism;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.unwrapping = &ref;
+    operation.wrapped = of(WRAPPED_SIZE_MAX);
+    ck_assert_int_eq(check(&request), QH_OK);
+    operation.wrapped = of(WRAPPED_SIZE_MAX + 1);
+    ck_assert_int_eq(check(&request), QH_EWRAPPEDSIZE);
+    operation.wrapped = of(0);
+    operation.n_template_ = ATTRIBUTES_MAX + 1;
+    ck_assert_int_eq(check(&request), QH_ELIMIT);
+}
+END_TEST
+
+START_TEST(an_initialization_has_a_pin_and_a_label_in_range)
+{
+    REQUEST(request, PARTITION_INIT, partition_init, PartitionInit);
+    quadhsm__partition_init__init(&operation);
+    operation.pin = of(PIN_SIZE_MAX);
+    operation.label = name_of(SHAPE_TEXT_LENGTH_MAX);
+    ck_assert_int_eq(check(&request), QH_OK);
+    operation.pin = of(PIN_SIZE_MAX + 1);
+    ck_assert_int_eq(check(&request), QH_EPIN);
+    operation.pin = of(4);
+    operation.label = name_of(SHAPE_TEXT_LENGTH_MAX + 1);
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+}
+END_TEST
+
+START_TEST(a_policy_is_one_that_is_known)
+{
+    REQUEST(request, PARTITION_POLICY, partition_policy, PartitionPolicy);
+    quadhsm__partition_policy__init(&operation);
+    operation.name = name_of(1);
+    operation.export = QUADHSM__EXPORT__EXPORT_CLEAR;
+    ck_assert_int_eq(check(&request), QH_OK);
+    operation.export ++;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.export = (Quadhsm__Export)UINT32_MAX;
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+    operation.export = QUADHSM__EXPORT__EXPORT_WRAPPED;
+    operation.name = name_of(SHAPE_TEXT_LENGTH_MAX + 1);
+    ck_assert_int_eq(check(&request), QH_EINVAL);
+}
+END_TEST
+
 START_TEST(pins_and_roles_are_in_range)
 {
     REQUEST(request, LOGIN, login, Login);
@@ -276,6 +402,11 @@ static Suite *make_suite(void)
     tcase_add_test(group, templates_are_bounded);
     tcase_add_test(group, a_use_names_one_object_and_a_mechanism);
     tcase_add_test(group, the_data_of_a_use_is_bounded);
+    tcase_add_test(group, what_belongs_to_mechanisms_is_bounded);
+    tcase_add_test(group, a_wrap_names_two_objects);
+    tcase_add_test(group, a_wrapped_key_is_bounded);
+    tcase_add_test(group, an_initialization_has_a_pin_and_a_label_in_range);
+    tcase_add_test(group, a_policy_is_one_that_is_known);
     tcase_add_test(group, pins_and_roles_are_in_range);
     tcase_add_test(group, names_and_certificate_requests_are_bounded);
     tcase_add_test(group, a_join_has_fields_of_their_size);

@@ -448,6 +448,58 @@ START_TEST(all_pages_are_found)
 }
 END_TEST
 
+START_TEST(a_page_is_one_question)
+{
+    uint8_t after[QUADHSM_OBJECT_ID_SIZE];
+    struct quadhsm_object **list;
+    unsigned asked;
+    size_t count, total = 0;
+    bool more = true;
+
+    peer_set_answer(peers[0], answer);
+    asked = peer_requests(peers[0]);
+    for (unsigned pages = 1; more; pages++) {
+        ck_assert_int_eq(
+            quadhsm_find_page(token, NULL, 0, total > 0 ? after : NULL, 2, &list, &count, &more),
+            QUADHSM_OK);
+        ck_assert_uint_eq(peer_requests(peers[0]), asked + pages);
+        ck_assert_uint_eq(count, total < 6 ? 2 : 1);
+        ck_assert_uint_eq(list[0]->id[0], total + 1);
+        memcpy(after, list[count - 1]->id, sizeof after);
+        total += count;
+        quadhsm_objects_free(list, count);
+    }
+    ck_assert_uint_eq(total, 7);
+    peer_set_error(peers[0], QH_EPERM, "");
+    peer_set_answer(peers[0], NULL);
+    count = 99;
+    ck_assert_int_eq(quadhsm_find_page(token, NULL, 0, NULL, 2, &list, &count, &more),
+                     QUADHSM_EPERM);
+    ck_assert_uint_eq(count, 99);
+}
+END_TEST
+
+START_TEST(the_highest_revision_is_known_without_asking)
+{
+    struct quadhsm_object **list;
+    unsigned asked;
+    size_t count;
+    bool more;
+
+    peer_set_answer(peers[0], answer);
+    peer_set_revision(peers[0], 70);
+    ck_assert_int_eq(quadhsm_find_page(token, NULL, 0, NULL, 0, &list, &count, &more), QUADHSM_OK);
+    quadhsm_objects_free(list, count);
+    asked = peer_requests(peers[0]);
+    ck_assert_uint_eq(quadhsm_revision(handle), 70);
+    ck_assert_uint_eq(peer_requests(peers[0]), asked);
+    peer_set_revision(peers[0], 69);
+    ck_assert_int_eq(quadhsm_find_page(token, NULL, 0, NULL, 0, &list, &count, &more), QUADHSM_OK);
+    quadhsm_objects_free(list, count);
+    ck_assert_uint_eq(quadhsm_revision(handle), 70);
+}
+END_TEST
+
 START_TEST(attributes_are_sorted_and_found)
 {
     const struct quadhsm_attribute *attribute;
@@ -622,6 +674,8 @@ int main(void)
     tcase_add_test(tcase, a_login_is_not_renewed_before_its_time_nor_after_its_end);
     tcase_add_test(tcase, one_caller_renews_and_a_login_that_ended_meanwhile_stays_so);
     tcase_add_test(tcase, all_pages_are_found);
+    tcase_add_test(tcase, a_page_is_one_question);
+    tcase_add_test(tcase, the_highest_revision_is_known_without_asking);
     tcase_add_test(tcase, attributes_are_sorted_and_found);
     tcase_add_test(tcase, a_pair_is_two_objects);
     tcase_add_test(tcase, a_key_is_used_by_nodes_that_know_it_and_the_login);

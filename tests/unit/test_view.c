@@ -1,6 +1,7 @@
 /* The view: what readers find is what the store has, in a stable order. */
 #include "node/view.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ static void put_key(unsigned number, const char *id, const char *label, bool is_
     begin_aes(&template);
     with_text(&template, CKA_ID, id);
     with_text(&template, CKA_LABEL, label);
+    with_flag(&template, CKA_TOKEN, true);
     with_flag(&template, CKA_PRIVATE, is_private);
     begin_txn(&builder);
     add_put(&builder, first, number, &template);
@@ -27,24 +29,23 @@ static void put_key(unsigned number, const char *id, const char *label, bool is_
 static void assert_found(const uint8_t *partition, const struct template *template,
                          bool with_private, const int *numbers)
 {
-    const struct view_object **list;
-    unsigned count, wanted = 0;
-    bool more;
+    struct view_query query = find_all(partition, all_of(template));
+    struct view_page page;
+    unsigned wanted = 0;
 
+    query.with_private = with_private;
     view_enter();
-    ck_assert_int_eq(view_find(view, partition, all_of(template), with_private, NULL, 1000, &list,
-                               &count, &more),
-                     QH_OK);
-    ck_assert(!more);
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert(!page.more && !page.unfinished);
     for (; numbers[wanted] >= 0; wanted++) {
         uint8_t id[OBJECT_ID_SIZE];
 
         make_id((unsigned)numbers[wanted], id);
-        ck_assert_uint_lt(wanted, count);
-        ck_assert_mem_eq(list[wanted]->id, id, sizeof id);
+        ck_assert_uint_lt(wanted, page.count);
+        ck_assert_mem_eq(page.list[wanted]->id, id, sizeof id);
     }
-    ck_assert_uint_eq(count, wanted);
-    free(list);
+    ck_assert_uint_eq(page.count, wanted);
+    free(page.list);
     view_leave();
 }
 
@@ -260,6 +261,113 @@ START_TEST(id_label_and_others_are_combined)
 }
 END_TEST
 
+/* The numbers of the objects that have the template, and how many were looked at for that. */
+static void assert_looks_at(const struct template *template, bool with_private, unsigned steps,
+                            const int *numbers)
+{
+    struct view_query query = find_all(first, all_of(template));
+    struct view_page page;
+
+    assert_found(first, template, with_private, numbers);
+    query.with_private = with_private;
+    for (unsigned i = 1; i <= steps + 1; i++) {
+        query.steps = i;
+        view_enter();
+        ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+        ck_assert(page.unfinished == (i < steps));
+        free(page.list);
+        view_leave();
+    }
+}
+
+START_TEST(as_few_objects_as_can_be_are_looked_at)
+{
+    struct template template = {.count = 0};
+
+    load();
+    for (unsigned i = 0; i < 10; i++) {
+        put_key(i, i == 3 ? "three" : "id", "key", i % 2 == 0);
+    }
+    put_labelled(first, 10, "data", true);
+    put_labelled(first, 11, "data", true);
+    with_ulong(&template, CKA_CLASS, CKO_DATA);
+    assert_looks_at(&template, true, 2, FOUND(10, 11));
+    with_text(&template, CKA_ID, "id");
+    assert_looks_at(&template, true, 2, NOTHING);
+    template.count = 0;
+    with_ulong(&template, CKA_CLASS, CKO_SECRET_KEY);
+    with_text(&template, CKA_ID, "three");
+    assert_looks_at(&template, true, 1, FOUND(3));
+    template.count = 0;
+    with_ulong(&template, CKA_CLASS, CKO_SECRET_KEY);
+    with_ulong(&template, CKA_KEY_TYPE, CKK_GENERIC_SECRET);
+    assert_looks_at(&template, true, 0, NOTHING);
+    template.count = 0;
+    with_ulong(&template, CKA_CLASS, CKO_SECRET_KEY);
+    with_ulong(&template, CKA_KEY_TYPE, CKK_AES);
+    assert_looks_at(&template, false, 10, FOUND(1, 3, 5, 7, 9));
+    with_flag(&template, CKA_PRIVATE, true);
+    assert_looks_at(&template, true, 10, FOUND(0, 2, 4, 6, 8));
+    assert_looks_at(&template, false, 0, NOTHING);
+    template.count = 0;
+    with_flag(&template, CKA_TOKEN, false);
+    assert_looks_at(&template, true, 0, NOTHING);
+    template.count = 0;
+    with_flag(&template, CKA_TOKEN, true);
+    with_text(&template, CKA_ID, "three");
+    assert_looks_at(&template, true, 1, FOUND(3));
+    template.count = 0;
+    with(&template, CKA_CLASS, span("12345", 4));
+    assert_looks_at(&template, true, 0, NOTHING);
+}
+END_TEST
+
+START_TEST(a_search_goes_on_where_its_steps_ended)
+{
+    struct view_query query;
+    struct template template = {.count = 0};
+    uint8_t id[OBJECT_ID_SIZE];
+    struct view_page page;
+
+    load();
+    for (unsigned i = 0; i < 10; i++) {
+        put_labelled(first, i, i == 7 ? "seven" : "other", true);
+    }
+    with_ulong(&template, CKA_CLASS, CKO_DATA);
+    with_flag(&template, CKA_MODIFIABLE, true);
+    query = find_all(first, all_of(&template));
+    query.steps = 4;
+    view_enter();
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert(page.unfinished && !page.more);
+    ck_assert_uint_eq(page.count, 4);
+    make_id(3, id);
+    ck_assert_mem_eq(page.reached->id, id, sizeof id);
+    free(page.list);
+    query.after = id;
+    query.steps = 6;
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert(!page.unfinished && !page.more);
+    ck_assert_uint_eq(page.count, 6);
+    free(page.list);
+    view_leave();
+    /* Who has to be quick does not look for the place of an object that is gone. */
+    destroy(first, 3);
+    view_enter();
+    query.patient = false;
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert(page.unfinished && page.reached == NULL);
+    ck_assert_uint_eq(page.count, 0);
+    free(page.list);
+    query.patient = true;
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert(!page.unfinished);
+    ck_assert_uint_eq(page.count, 6);
+    free(page.list);
+    view_leave();
+}
+END_TEST
+
 /* All pages of @limit; returns how many objects they had. */
 static unsigned read_pages(const char *label, unsigned limit, const uint8_t *after,
                            unsigned *ret_pages)
@@ -273,22 +381,23 @@ static unsigned read_pages(const char *label, unsigned limit, const uint8_t *aft
         with_text(&template, CKA_LABEL, label);
     }
     while (more) {
-        const struct view_object **list;
-        unsigned count;
+        struct view_query query = find_all(first, all_of(&template));
+        struct view_page page;
 
+        query.after = after;
+        query.limit = limit;
         view_enter();
-        ck_assert_int_eq(
-            view_find(view, first, all_of(&template), true, after, limit, &list, &count, &more),
-            QH_OK);
-        ck_assert_uint_le(count, limit);
-        ck_assert(!more || count == limit);
-        if (count > 0) {
-            memcpy(last, list[count - 1]->id, sizeof last);
+        ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+        ck_assert_uint_le(page.count, limit);
+        ck_assert(!page.more || page.count == limit);
+        if (page.count > 0) {
+            memcpy(last, page.list[page.count - 1]->id, sizeof last);
         }
-        free(list);
+        free(page.list);
         view_leave();
+        more = page.more;
         after = last;
-        total += count;
+        total += page.count;
         pages++;
     }
     *ret_pages = pages;
@@ -470,12 +579,15 @@ START_TEST(ten_thousand_objects_are_loaded_and_found)
     struct timespec start;
     unsigned pages;
     double seconds;
+    size_t before;
 
     fill_store();
+    before = mallinfo2().uordblks;
     ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &start), 0);
     load();
     seconds = seconds_since(&start);
-    (void)fprintf(stderr, "loading %u objects: %.0f ms\n", MANY, seconds * 1e3);
+    (void)fprintf(stderr, "loading %u objects: %.0f ms, %zu bytes each\n", MANY, seconds * 1e3,
+                  (mallinfo2().uordblks - before) / MANY);
     ck_assert_double_lt(seconds, 5.0);
     ck_assert_uint_eq(view_object_count(view, first), MANY);
     assert_labelled("key 1234", FOUND(1234));
@@ -519,6 +631,8 @@ int main(void)
     tcase_add_test(find, objects_of_one_transaction_stand_by_id);
     tcase_add_test(find, private_objects_are_found_by_those_who_may_see_them);
     tcase_add_test(find, id_label_and_others_are_combined);
+    tcase_add_test(find, as_few_objects_as_can_be_are_looked_at);
+    tcase_add_test(find, a_search_goes_on_where_its_steps_ended);
     tcase_add_test(find, pages_follow_each_other);
     tcase_add_test(find, a_page_begins_where_a_destroyed_object_stood);
     suite_add_tcase(suite, find);

@@ -18,47 +18,51 @@ static _Atomic bool stop;
 static void read_steady(void)
 {
     struct template template = {.count = 0};
-    const struct view_object **list;
-    unsigned count;
-    bool more;
+    struct view_page page;
+    struct view_query query;
 
     with_text(&template, CKA_LABEL, "steady");
+    query = find_all(first, all_of(&template));
     view_enter();
-    ck_assert_int_eq(
-        view_find(view, first, all_of(&template), true, NULL, 1000, &list, &count, &more), QH_OK);
-    ck_assert_uint_eq(count, STEADY);
-    for (unsigned i = 0; i < count; i++) {
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert_uint_eq(page.count, STEADY);
+    for (unsigned i = 0; i < page.count; i++) {
         uint8_t id[OBJECT_ID_SIZE];
 
         make_id(i, id);
-        ck_assert_mem_eq(list[i]->id, id, sizeof id);
-        ck_assert_ptr_nonnull(object_attribute(list[i]->object, CKA_VALUE));
+        ck_assert_mem_eq(page.list[i]->id, id, sizeof id);
+        ck_assert_ptr_nonnull(object_attribute(page.list[i]->object, CKA_VALUE));
     }
-    free(list);
+    free(page.list);
     view_leave();
 }
 
-/* In a listing of all each object stands once, and those that stay all are there. */
-static void read_listing(void)
+/* In a listing of all, or of those of a class, each object stands once, and those that stay all are
+ * there. */
+static void read_listing(bool by_class)
 {
-    const struct view_object **list;
-    unsigned count, steady = 0;
-    bool more;
+    struct template template = {.count = 0};
+    struct view_query query;
+    struct view_page page;
+    unsigned steady = 0;
 
+    if (by_class) {
+        with_ulong(&template, CKA_CLASS, CKO_DATA);
+    }
+    query = find_all(first, all_of(&template));
     view_enter();
-    ck_assert_int_eq(view_find(view, first, (struct attributes){NULL, 0}, true, NULL, 1000, &list,
-                               &count, &more),
-                     QH_OK);
-    for (unsigned i = 0; i < count; i++) {
-        const struct attribute *label = object_attribute(list[i]->object, CKA_LABEL);
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    for (unsigned i = 0; i < page.count; i++) {
+        const struct view_object *object = page.list[i];
+        const struct attribute *label = object_attribute(object->object, CKA_LABEL);
 
         steady += bytes_compare(label->value, text_span("steady")) == 0;
-        ck_assert(i == 0 || list[i - 1]->create_revision < list[i]->create_revision);
-        ck_assert_uint_gt(list[i]->sealed.size, 0);
+        ck_assert(i == 0 || page.list[i - 1]->create_revision < object->create_revision);
+        ck_assert_uint_gt(object->sealed.size, 0);
     }
     ck_assert_uint_eq(steady, STEADY);
-    ck_assert_uint_le(count, STEADY + CHANGING);
-    free(list);
+    ck_assert_uint_le(page.count, STEADY + CHANGING);
+    free(page.list);
     view_leave();
 }
 
@@ -86,7 +90,8 @@ static void *reader(void *data)
         ck_assert_uint_ge(now, revision);
         revision = now;
         read_steady();
-        read_listing();
+        read_listing(false);
+        read_listing(true);
         read_directory();
         atomic_fetch_add(mine, 1);
     }

@@ -3,6 +3,8 @@
 #ifndef QH_TESTS_UNIT_VIEW_FIXTURE_H
 #define QH_TESTS_UNIT_VIEW_FIXTURE_H
 
+#include <limits.h>
+
 #include "base/log.h"
 #include "node/view.h"
 #include "tests/unit/hsm_fixture.h"
@@ -43,6 +45,17 @@ static inline void teardown(void)
 static inline void load(void)
 {
     ck_assert_int_eq(view_load(view, keyring, store), QH_OK);
+}
+
+/* A query without bounds, from the start. */
+static inline struct view_query find_all(const uint8_t *partition, struct attributes template)
+{
+    return (struct view_query){.partition = partition,
+                               .template = template,
+                               .with_private = true,
+                               .limit = 1000,
+                               .steps = UINT_MAX,
+                               .patient = true};
 }
 
 /* Ids that say where they come from. */
