@@ -33,7 +33,7 @@
 struct slot {
     CK_SLOT_ID id;
     size_t index;                       /* in the order in which this process saw them */
-    struct quadhsm_token *token;        /* set when made, never changed */
+    struct quadhsm_token *token;        /* set when made; in a child, its own */
     struct quadhsm_partition partition; /* as last read */
     size_t position;                    /* in the last list; SIZE_MAX: it is gone */
     enum quadhsm_role role;             /* who is logged in */
