@@ -2,6 +2,7 @@
 #include "pkcs11/module.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -283,14 +284,17 @@ bool module_close_session(struct session *session)
 
 /* ---- start and stop ---- */
 
-/* What a parent knew of its slots its child knows, too, though not who is logged in. Without it a
+/* What a parent knew of its slots its child knows, too, though nobody is logged in. Without it a
  * child's first C_OpenSession would fail for a reason of the network, and libp11 then waits for
- * another session to end, for ever. */
+ * another session to end, for ever. The login is kept for the child's C_Login (login.c). */
 static void keep_slots(void)
 {
     for (size_t i = 0; i < module.slot_count; i++) {
         struct slot *slot = module.slots[i];
 
+        if (slot->role != QUADHSM_ROLE_NONE) {
+            token_take_login(slot->token, &slot->kept);
+        }
         quadhsm_token_close(slot->token);
         slot->token = NULL;
         slot->role = QUADHSM_ROLE_NONE;
@@ -302,6 +306,7 @@ static void free_slots(void)
 {
     for (size_t i = 0; i < module.slot_count; i++) {
         quadhsm_token_close(module.slots[i]->token);
+        sodium_memzero(module.slots[i], sizeof *module.slots[i]);
         free(module.slots[i]);
     }
     module.slot_count = 0;

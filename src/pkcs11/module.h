@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #include "base/cryptoki.h"
-#include "client/quadhsm.h"
+#include "client/token.h"
+#include "crypto/seal.h"
 #include "pkcs11/ckr.h"
 #include "pkcs11/handle.h"
 #include "pkcs11/objects.h"
@@ -39,6 +40,9 @@ struct slot {
     enum quadhsm_role role;             /* who is logged in */
     uint64_t login_count;               /* logins so far, to tell one from the next */
     unsigned session_count, writable_count;
+    bool pin_known;                 /* @pin_mac is of the PIN of this login, or of @kept */
+    uint8_t pin_mac[SEAL_MAC_SIZE]; /* login.c */
+    struct token_login kept;        /* of the process that this one was forked from */
 };
 
 enum module_operation {
