@@ -1,9 +1,12 @@
 /* C_Login, C_LoginUser, C_Logout. PINs are passed through and never kept. */
 #include "pkcs11/login.h"
 
+#include <sodium.h>
 #include <string.h>
 
+#include \"base/bytes.h\"
 #include "base/limits.h"
+#include "base/secret.h"
 #include "pkcs11/access.h"
 #include "pkcs11/operation.h"
 #include "pkcs11/slot.h"
@@ -80,6 +83,78 @@ void login_end(struct slot *slot)
     (void)log_out(slot, true);
 }
 
+/* ---- a parent's login ----
+ *
+ * A child that was forked and starts the module anew must log in anew. libp11 tries that once: if
+ * no node answers then, the child is of no use to its end. So a child that says the PIN that its
+ * parent was logged in with goes on with that login, and no node is asked. That it is the same PIN
+ * is seen by a hash under a key of the process, which lies in memory for secrets. */
+
+static struct secret *pin_key; /* under the lock; made at the first login, kept */
+
+/* Under the lock. */
+static bool make_pin_mac(const struct slot *slot, enum quadhsm_role role, const void *pin,
+                         size_t size, uint8_t ret_mac[SEAL_MAC_SIZE])
+{
+    SECRET_SCOPED struct secret *data = NULL;
+    struct bytes_writer writer;
+
+    if (pin_key == NULL) {
+        if (secret_new(SEAL_KEY_SIZE, &pin_key) != QH_OK) {
+            return false;
+        }
+        randombytes_buf(secret_bytes(pin_key), SEAL_KEY_SIZE);
+    }
+    if (secret_new(PARTITION_ID_SIZE + 1u + PIN_SIZE_MAX, &data) != QH_OK) {
+        return false;
+    }
+    bytes_writer_init(&writer, secret_bytes(data), secret_size(data));
+    bytes_write_span(&writer, slot->partition.id, PARTITION_ID_SIZE);
+    bytes_write_u8(&writer, (uint8_t)role);
+    bytes_write_span(&writer, pin, size);
+    if (writer.failed) {
+        return false;
+    }
+    seal_mac(pin_key, (struct bytes){secret_view(data), writer.size}, ret_mac);
+    return true;
+}
+
+static void remember_pin(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size)
+{
+    module_lock();
+    slot->pin_known = make_pin_mac(slot, role, pin, size, slot->pin_mac);
+    sodium_memzero(&slot->kept, sizeof slot->kept);
+    module_unlock();
+}
+
+void login_forget_pin(struct slot *slot)
+{
+    module_lock();
+    slot->pin_known = false;
+    sodium_memzero(&slot->kept, sizeof slot->kept);
+    module_unlock();
+}
+
+/* Once: if that login has ended the next C_Login asks a node. */
+static bool take_up(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size)
+{
+    uint8_t mac[SEAL_MAC_SIZE];
+    bool taken;
+
+    module_lock();
+    taken = slot->pin_known && slot->kept.role == role &&
+            make_pin_mac(slot, role, pin, size, mac) &&
+            sodium_memcmp(mac, slot->pin_mac, sizeof mac) == 0 &&
+            token_give_login(slot->token, &slot->kept);
+    if (taken) {
+        sodium_memzero(&slot->kept, sizeof slot->kept);
+        slot->role = role;
+        slot->login_count++;
+    }
+    module_unlock();
+    return taken;
+}
+
 /* ---- C_Login ---- */
 
 static bool has_operation(struct session *session)
@@ -146,6 +221,9 @@ static CKR_RESULT log_in(struct slot *slot, enum quadhsm_role role, const void *
     if (rv != CKR_OK) {
         return rv;
     }
+    if (take_up(slot, role, pin, size)) {
+        return CKR_OK;
+    }
     error = quadhsm_login(slot->token, role, pin, size);
     if (error == QUADHSM_EEXIST) {
         /* Another thread was quicker. */
@@ -154,6 +232,7 @@ static CKR_RESULT log_in(struct slot *slot, enum quadhsm_role role, const void *
     }
     if (error == QUADHSM_OK) {
         note_login(slot, role);
+        remember_pin(slot, role, pin, size);
     }
     if (error != QUADHSM_OK || !all_tries_left(slot, role)) {
         slot_list_changed();

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/token.h"
 #include "tests/unit/pocket_private.h"
 
 #define PARTITIONS 8u
@@ -315,6 +316,21 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
         token_epoch = ticket_epoch;
     }
     return pocket_leave(error);
+}
+
+void token_take_login(struct quadhsm_token *token, struct token_login *ret_login)
+{
+    memset(ret_login, 0, sizeof *ret_login);
+    ret_login->role = token->role;
+    ret_login->revision = token_epoch;
+    token->role = QUADHSM_ROLE_NONE;
+}
+
+bool token_give_login(struct quadhsm_token *token, const struct token_login *login)
+{
+    token->role = login->role;
+    token_epoch = login->revision;
+    return true;
 }
 
 int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t pin_size)
