@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include \"base/bytes.h\"
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "pkcs11/access.h"
