@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/limits.h"
@@ -10,6 +11,9 @@
 #include "pkcs11/access.h"
 #include "pkcs11/operation.h"
 #include "pkcs11/slot.h"
+
+#define BETWEEN_TURNS 1000u
+#define BETWEEN_NS 100000 /* a tenth of a millisecond */
 
 uint64_t login_current(struct slot *slot)
 {
@@ -21,11 +25,15 @@ uint64_t login_current(struct slot *slot)
     return login;
 }
 
+/* Of two threads that log in at the same time the second changes nothing: what the first one began
+ * goes on. */
 static void note_login(struct slot *slot, enum quadhsm_role role)
 {
     module_lock();
-    slot->role = role;
-    slot->login_count++;
+    if (slot->role != role) {
+        slot->role = role;
+        slot->login_count++;
+    }
     module_unlock();
 }
 
@@ -210,25 +218,45 @@ static bool all_tries_left(const struct slot *slot, enum quadhsm_role role)
     return all;
 }
 
+/* The token is logged in and the module does not say so: another thread is between the two. It has
+ * logged in and not noted it yet, or noted that it logs out and not done it yet; both take it a
+ * moment. False: nobody is there, for it took too long. */
+static bool wait_between(unsigned *turns)
+{
+    const struct timespec pause = {.tv_nsec = BETWEEN_NS};
+
+    if (*turns == 0) {
+        return false;
+    }
+    --*turns;
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
+
 static CKR_RESULT log_in(struct slot *slot, enum quadhsm_role role, const void *pin, CK_ULONG size)
 {
+    unsigned turns = BETWEEN_TURNS;
     int error;
     CK_RV rv;
 
-    module_lock();
-    rv = may_log_in(slot, role);
-    module_unlock();
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    if (take_up(slot, role, pin, size)) {
-        return CKR_OK;
-    }
-    error = quadhsm_login(slot->token, role, pin, size);
+    do {
+        module_lock();
+        rv = may_log_in(slot, role);
+        module_unlock();
+        if (rv != CKR_OK) {
+            return rv;
+        }
+        if (take_up(slot, role, pin, size)) {
+            return CKR_OK;
+        }
+        error = quadhsm_login(slot->token, role, pin, size);
+    } while (error == QUADHSM_EEXIST && wait_between(&turns));
     if (error == QUADHSM_EEXIST) {
-        /* Another thread was quicker. */
-        return quadhsm_token_role(slot->token) == role ? CKR_USER_ALREADY_LOGGED_IN
-                                                       : CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
+        /* A fork has cut a login in two: what its child inherited is a login. */
+        enum quadhsm_role has = quadhsm_token_role(slot->token);
+
+        note_login(slot, has);
+        return has == role ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
     }
     if (error == QUADHSM_OK) {
         note_login(slot, role);

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/token.h"
 #include "tests/unit/pocket_private.h"
 
 #define PARTITIONS 8u
+#define LOGIN_KNOWN_US 200u
 
 struct quadhsm {
     bool threads_forbidden;
@@ -315,7 +317,12 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
         token->role = role;
         token_epoch = ticket_epoch;
     }
-    return pocket_leave(error);
+    error = pocket_leave(error);
+    /* What is so by now is known to the module a moment later. */
+    if (error == QUADHSM_OK) {
+        (void)usleep(LOGIN_KNOWN_US);
+    }
+    return error;
 }
 
 void token_take_login(struct quadhsm_token *token, struct token_login *ret_login)
