@@ -3,8 +3,8 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What a build and its tests need on Debian 12. etcd-server and etcd-client are for the
-# benchmark's comparison alone, and are never installed from here.
+# What a build and its tests need on Debian 12. etcd-server, etcd-client and softhsm2 are for the
+# benchmarks' comparison alone, and are never installed from here.
 packages=(
     autoconf automake libtool make pkg-config
     gcc libc6-dev binutils
