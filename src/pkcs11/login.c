@@ -308,7 +308,7 @@ static CKR_RESULT find_user(CK_USER_TYPE user, const CK_UTF8CHAR *name, CK_ULONG
             continue;
         }
         if (size == 0 ||
-            (size == strlen(users[i].name) && memcmp(name, users[i].name, size) == 0)) {
+            (size == strlen(users[i].name) && sodium_memcmp(name, users[i].name, size) == 0)) {
             *ret_role = users[i].role;
             return CKR_OK;
         }
