@@ -3,8 +3,8 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What a build and its tests need on Debian 12. etcd-server and etcd-client are for the
-# benchmark's comparison alone, and are never installed from here.
+# What a build and its tests need on Debian 12. etcd-server, etcd-client and softhsm2 are for the
+# benchmarks' comparison alone, and are never installed from here.
 packages=(
     autoconf automake libtool make pkg-config
     gcc libc6-dev binutils
@@ -13,7 +13,7 @@ packages=(
     libprotobuf-c-dev protobuf-c-compiler libcyaml-dev libyaml-dev liburcu-dev
     libjansson-dev libnss3-dev
     openssl xz-utils
-    opensc gnutls-bin p11-kit libengine-pkcs11-openssl
+    softhsm2 opensc gnutls-bin p11-kit libengine-pkcs11-openssl
     nginx-light apache2-bin stunnel4 haproxy
     openssh-client openssh-server openjdk-17-jdk-headless
     knot knot-dnsutils knot-dnssecutils bind9-utils

@@ -26,6 +26,20 @@ const struct option_spec cli_so_options[] = {
     {.name = NULL},
 };
 
+const struct option_spec cli_co_options[] = {
+    {.name = "partition",
+     .kind = OPTION_TEXT,
+     .argument = "P",
+     .help = "the partition",
+     .required = true},
+    {.name = "pin-file",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "the PIN of the partition's co (-: standard input)"},
+    {.name = "config", .kind = OPTION_TEXT, .argument = "FILE", .help = CONFIG_HELP},
+    {.name = NULL},
+};
+
 int cli_fail(struct cli *cli, int err, const char *format, ...)
 {
     char what[OPTIONS_ERROR_ROOM];
@@ -150,11 +164,34 @@ static bool read_answer(char *ret_answer, size_t room)
     return answered;
 }
 
+/* @accepted ends with NULL. */
+static int ask_confirmation(struct cli *cli, const char *question, const char *choices,
+                            const char *const *accepted)
+{
+    char answer[OPTIONS_ERROR_ROOM];
+    char safe[OPTIONS_ERROR_ROOM];
+
+    output_safe(question, strlen(question), safe, sizeof(safe));
+    (void)fprintf(cli->output.err, "%s? [%s] ", safe, choices);
+    (void)fflush(cli->output.err);
+    if (!read_answer(answer, sizeof(answer))) {
+        (void)fputc('\n', cli->output.err);
+        return output_misuse(&cli->output, "there is no terminal to ask on; give --yes");
+    }
+    answer[strcspn(answer, "\n")] = '\0';
+    for (; *accepted != NULL; accepted++) {
+        if (strcmp(answer, *accepted) == 0) {
+            return EXIT_DONE;
+        }
+    }
+    (void)fprintf(cli->output.err, "quadhsm: nothing was done\n");
+    return EXIT_FAILED;
+}
+
 int cli_confirm(struct cli *cli, const char *format, ...)
 {
+    static const char *const accepted[] = {"yes", "y", NULL};
     char question[OPTIONS_ERROR_ROOM];
-    char safe[OPTIONS_ERROR_ROOM];
-    char answer[16];
     va_list arguments;
 
     if (options_flag(&cli->options, "yes")) {
@@ -163,18 +200,22 @@ int cli_confirm(struct cli *cli, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(question, sizeof(question), format, arguments);
     va_end(arguments);
-    output_safe(question, strlen(question), safe, sizeof(safe));
-    (void)fprintf(cli->output.err, "%s? [yes/no] ", safe);
-    (void)fflush(cli->output.err);
-    if (!read_answer(answer, sizeof(answer))) {
-        (void)fputc('\n', cli->output.err);
-        return output_misuse(&cli->output, "there is no terminal to ask on; give --yes");
-    }
-    if (strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0) {
+    return ask_confirmation(cli, question, "yes/no", accepted);
+}
+
+int cli_confirm_word(struct cli *cli, const char *word, const char *format, ...)
+{
+    const char *const accepted[] = {word, NULL};
+    char question[OPTIONS_ERROR_ROOM];
+    va_list arguments;
+
+    if (options_flag(&cli->options, "yes")) {
         return EXIT_DONE;
     }
-    (void)fprintf(cli->output.err, "quadhsm: nothing was done\n");
-    return EXIT_FAILED;
+    va_start(arguments, format);
+    (void)vsnprintf(question, sizeof(question), format, arguments);
+    va_end(arguments);
+    return ask_confirmation(cli, question, "its name, if so", accepted);
 }
 
 int cli_open_token(struct cli *cli, struct quadhsm_token **ret_token)
@@ -218,6 +259,23 @@ int cli_login_token(struct cli *cli, struct quadhsm_token *token, enum quadhsm_r
     err = quadhsm_login(token, role, secret_view(pin), secret_size(pin));
     return err == QUADHSM_OK ? EXIT_DONE
                              : cli_fail(cli, err, "logging in as %s", cli_role_name((int)role));
+}
+
+int cli_open_logged_in(struct cli *cli, enum quadhsm_role role, struct quadhsm_token **ret_token)
+{
+    struct quadhsm_token *token = NULL;
+    int status = cli_open_token(cli, &token);
+
+    if (status != EXIT_DONE) {
+        return status;
+    }
+    status = cli_login_token(cli, token, role);
+    if (status == EXIT_DONE) {
+        *ret_token = token;
+    } else {
+        quadhsm_token_close(token);
+    }
+    return status;
 }
 
 void cli_hex(const uint8_t *base, size_t size, char *ret_text, size_t room)

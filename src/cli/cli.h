@@ -26,10 +26,13 @@ extern const struct command partition_commands[];
 extern const struct command role_commands[];
 extern const struct command client_commands[];
 extern const struct command key_commands[];
+extern const struct command migrate_commands[];
 
 /* --config FILE, for all that talk to the cluster; and that with --password-file. */
 extern const struct option_spec cli_client_options[];
 extern const struct option_spec cli_so_options[];
+/* --partition, --pin-file and --config, for those that log in as co. */
+extern const struct option_spec cli_co_options[];
 
 /* All return an exit status, and have said what is wrong if it is not EXIT_DONE. */
 
@@ -53,8 +56,13 @@ int cli_login_so(struct cli *cli);
 int cli_open_token(struct cli *cli, struct quadhsm_token **ret_token);
 /* Asks for the PIN (--pin-file). */
 int cli_login_token(struct cli *cli, struct quadhsm_token *token, enum quadhsm_role role);
+/* Both: --partition, logged in. Owns: quadhsm_token_close(). */
+int cli_open_logged_in(struct cli *cli, enum quadhsm_role role, struct quadhsm_token **ret_token);
 /* Ask on the terminal, unless --yes was given. EXIT_FAILED if the answer is not yes. */
 int cli_confirm(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, but what has to be typed is @word. */
+int cli_confirm_word(struct cli *cli, const char *word, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* "po", "co", "cu"; "security officer". */
 const char *cli_role_name(int role);
 

@@ -3,46 +3,40 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/keyexport.h"
+#include "cli/keyfind.h"
+#include "cli/keyimport.h"
 #include "cli/keyinfo.h"
+#include "cli/keyplan.h"
+#include "cli/keywrapped.h"
 #include "cli/progress.h"
 
-#define CHOSEN_MAX 16u
+#define SLOW_TIMEOUT_MS 120000u /* a busy machine makes large primes for a while */
 
 /* Open --partition and log in as --role. */
 static int open_logged_in(struct cli *cli, struct quadhsm_token **ret_token)
 {
     const char *name = options_text(&cli->options, "role");
-    struct quadhsm_token *token = NULL;
     enum quadhsm_role role = QUADHSM_CO;
-    int status;
 
     if (name != NULL && strcmp(name, "cu") == 0) {
         role = QUADHSM_CU;
     } else if (name != NULL && strcmp(name, "co") != 0) {
         return output_misuse(&cli->output, "--role is co (makes and uses keys) or cu (uses them)");
     }
-    status = cli_open_token(cli, &token);
-    if (status != EXIT_DONE) {
-        return status;
-    }
-    status = cli_login_token(cli, token, role);
-    if (status == EXIT_DONE) {
-        *ret_token = token;
-    } else {
-        quadhsm_token_close(token);
-    }
-    return status;
+    return cli_open_logged_in(cli, role, ret_token);
 }
 
 /* ---- list and show ---- */
 
-static void print_keys(const struct cli *cli, struct quadhsm_object *const *objects, size_t count)
+static void print_keys(const struct cli *cli, struct quadhsm_object *const *objects, size_t count,
+                       bool heads)
 {
-    static const char *const heads[] = {"id", "label", "type", "size", "usage", NULL};
+    static const char *const names[] = {"id", "label", "type", "size", "usage", NULL};
     struct keyinfo info;
     struct table table;
 
-    table_init(&table, heads);
+    table_init(&table, names);
     for (size_t i = 0; i < count; i++) {
         keyinfo_of(objects[i], &info);
         table_cell(&table, STYLE_PLAIN, "%s", info.id[0] != '\0' ? info.id : "-");
@@ -51,10 +45,7 @@ static void print_keys(const struct cli *cli, struct quadhsm_object *const *obje
         table_cell(&table, STYLE_PLAIN, "%s", info.size);
         table_cell(&table, STYLE_PLAIN, "%s", info.usage);
     }
-    table_print(&table, &cli->output, 0, true);
-    if (count == 0) {
-        output_say(&cli->output, "none yet: `quadhsm key generate` makes one");
-    }
+    table_print(&table, &cli->output, 0, heads);
 }
 
 static void print_json(const struct cli *cli, struct quadhsm_object *const *objects, size_t count)
@@ -67,6 +58,23 @@ static void print_json(const struct cli *cli, struct quadhsm_object *const *obje
         (void)json_array_append_new(list, keyinfo_json(&info));
     }
     output_json(&cli->output, list);
+}
+
+/* An array whose elements come page by page. */
+static void print_json_page(const struct cli *cli, struct quadhsm_object *const *objects,
+                            size_t count, bool first)
+{
+    struct keyinfo info;
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *object;
+
+        keyinfo_of(objects[i], &info);
+        object = keyinfo_json(&info);
+        (void)fputs(first && i == 0 ? "" : ",\n", cli->output.out);
+        (void)json_dumpf(object, cli->output.out, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+        json_decref(object);
+    }
 }
 
 static void print_one(const struct cli *cli, const struct quadhsm_object *object)
@@ -94,54 +102,56 @@ static void print_one(const struct cli *cli, const struct quadhsm_object *object
     table_print(&table, &cli->output, 0, false);
 }
 
-static int find_all(struct cli *cli, struct quadhsm_token *token,
-                    struct quadhsm_object ***ret_objects, size_t *ret_count)
+/* Page by page, so that a hundred thousand keys take the memory of one page. */
+static int list_pages(struct cli *cli, struct quadhsm_token *token)
 {
-    int err = quadhsm_find(token, NULL, 0, 0, ret_objects, ret_count);
+    uint8_t after[QUADHSM_OBJECT_ID_SIZE];
+    bool first = true;
+    bool more = true;
 
-    return err == QUADHSM_OK ? EXIT_DONE : cli_fail(cli, err, "listing the keys");
+    while (more) {
+        struct quadhsm_object **objects = NULL;
+        size_t count = 0;
+        int err =
+            quadhsm_find_page(token, NULL, 0, first ? NULL : after, 0, &objects, &count, &more);
+
+        if (err != QUADHSM_OK) {
+            return cli_fail(cli, err, "listing the keys");
+        }
+        if (cli->output.json) {
+            print_json_page(cli, objects, count, first);
+        } else if (count > 0 || !first) {
+            print_keys(cli, objects, count, first);
+        } else {
+            output_say(&cli->output, "none yet: `quadhsm key generate` makes one");
+        }
+        if (count > 0) {
+            memcpy(after, objects[count - 1]->id, sizeof(after));
+        }
+        more = more && count > 0;
+        first = false;
+        quadhsm_objects_free(objects, count);
+    }
+    return EXIT_DONE;
 }
 
 static int run_list(struct cli *cli)
 {
     struct quadhsm_token *token = NULL;
-    struct quadhsm_object **objects = NULL;
-    size_t count = 0;
     int status = open_logged_in(cli, &token);
 
     if (status != EXIT_DONE) {
         return status;
     }
-    status = find_all(cli, token, &objects, &count);
-    if (status == EXIT_DONE) {
-        if (cli->output.json) {
-            print_json(cli, objects, count);
-        } else {
-            print_keys(cli, objects, count);
-        }
-        quadhsm_objects_free(objects, count);
+    if (cli->output.json) {
+        (void)fputs("[\n", cli->output.out);
+    }
+    status = list_pages(cli, token);
+    if (cli->output.json && status == EXIT_DONE) {
+        (void)fputs("\n]\n", cli->output.out);
     }
     quadhsm_token_close(token);
     return status;
-}
-
-/* Those that the argument means. */
-static size_t choose(struct quadhsm_object *const *objects, size_t count, const char *name,
-                     const struct quadhsm_object **ret_chosen)
-{
-    size_t chosen = 0;
-    struct keyinfo info;
-
-    for (size_t i = 0; i < count; i++) {
-        keyinfo_of(objects[i], &info);
-        if (keyinfo_matches(objects[i], &info, name)) {
-            if (chosen < CHOSEN_MAX) {
-                ret_chosen[chosen] = objects[i];
-            }
-            chosen++;
-        }
-    }
-    return chosen;
 }
 
 static int fail_none(struct cli *cli, const char *name)
@@ -151,8 +161,7 @@ static int fail_none(struct cli *cli, const char *name)
                        name);
 }
 
-static void show_chosen(const struct cli *cli, const struct quadhsm_object *const *chosen,
-                        size_t count)
+static void show_chosen(const struct cli *cli, struct quadhsm_object *const *chosen, size_t count)
 {
     json_t *list = cli->output.json ? json_array() : NULL;
     struct keyinfo info;
@@ -173,42 +182,35 @@ static void show_chosen(const struct cli *cli, const struct quadhsm_object *cons
 
 /* With the keys that the argument means. */
 typedef int (*with_chosen)(struct cli *cli, struct quadhsm_token *token,
-                           const struct quadhsm_object *const *chosen, size_t count);
+                           struct quadhsm_object *const *chosen, size_t count);
 
 static int run_chosen(struct cli *cli, with_chosen act)
 {
     const char *name = options_argument(&cli->options, 0);
-    const struct quadhsm_object *chosen[CHOSEN_MAX];
-    struct quadhsm_object **objects = NULL;
     struct quadhsm_token *token = NULL;
-    size_t count = 0;
-    size_t matching;
+    struct keyfind found;
     int status = open_logged_in(cli, &token);
 
     if (status != EXIT_DONE) {
         return status;
     }
-    status = find_all(cli, token, &objects, &count);
-    if (status == EXIT_DONE) {
-        matching = choose(objects, count, name, chosen);
-        if (matching == 0) {
-            status = fail_none(cli, name);
-        } else if (matching > CHOSEN_MAX) {
-            status = output_fail(&cli->output, QH_EINVAL,
-                                 "more keys than one can mean have this name; write an object's id "
-                                 "from `quadhsm key list --json`",
-                                 "key %s", name);
-        } else {
-            status = act(cli, token, chosen, matching);
-        }
-        quadhsm_objects_free(objects, count);
+    status = keyfind_open(cli, token, name, &found);
+    if (status == EXIT_DONE && found.more) {
+        status = output_fail(&cli->output, QH_EINVAL,
+                             "more keys than one can mean have this name; write an object's id "
+                             "from `quadhsm key list --json`",
+                             "key %s", name);
+    } else if (status == EXIT_DONE) {
+        status =
+            found.count == 0 ? fail_none(cli, name) : act(cli, token, found.objects, found.count);
     }
+    keyfind_close(&found);
     quadhsm_token_close(token);
     return status;
 }
 
 static int act_show(struct cli *cli, struct quadhsm_token *token,
-                    const struct quadhsm_object *const *chosen, size_t count)
+                    struct quadhsm_object *const *chosen, size_t count)
 {
     (void)token;
     show_chosen(cli, chosen, count);
@@ -223,7 +225,7 @@ static int run_show(struct cli *cli)
 /* ---- destroy ---- */
 
 /* One key, or the two halves of one pair. */
-static bool is_one_key(const struct quadhsm_object *const *chosen, size_t count)
+static bool is_one_key(struct quadhsm_object *const *chosen, size_t count)
 {
     struct keyinfo first;
     struct keyinfo second;
@@ -253,7 +255,7 @@ static int destroy_one(struct cli *cli, struct quadhsm_token *token,
 }
 
 static int act_destroy(struct cli *cli, struct quadhsm_token *token,
-                       const struct quadhsm_object *const *chosen, size_t count)
+                       struct quadhsm_object *const *chosen, size_t count)
 {
     int status = EXIT_DONE;
 
@@ -285,7 +287,7 @@ static int run_destroy(struct cli *cli)
 
 /* ---- generate ---- */
 
-static int generate(struct cli *cli, struct quadhsm_token *token, const struct keyinfo_plan *plan)
+static int generate(struct cli *cli, struct quadhsm_token *token, const struct keyplan *plan)
 {
     struct quadhsm_object *objects[2] = {NULL, NULL};
     struct progress *progress;
@@ -295,12 +297,15 @@ static int generate(struct cli *cli, struct quadhsm_token *token, const struct k
 
     (void)snprintf(text, sizeof(text), "making a key of type %s",
                    options_text(&cli->options, "type"));
+    if (plan->slow) {
+        (void)quadhsm_set_timeout(cli->handle, SLOW_TIMEOUT_MS);
+    }
     progress = progress_begin(&cli->output, !plan->slow, text);
-    err = plan->pair ? quadhsm_generate_pair(token, &plan->mechanism, plan->secret,
-                                             plan->secret_count, plan->private_key,
-                                             plan->private_count, &objects[0], &objects[1])
-                     : quadhsm_generate(token, &plan->mechanism, plan->secret, plan->secret_count,
-                                        &objects[0]);
+    err = plan->pair ? quadhsm_generate_pair(token, &plan->mechanism, plan->first.list,
+                                             plan->first.count, plan->private.list,
+                                             plan->private.count, &objects[0], &objects[1])
+                     : quadhsm_generate(token, &plan->mechanism, plan->first.list,
+                                        plan->first.count, &objects[0]);
     progress_end(progress);
     if (err != QUADHSM_OK) {
         return cli_fail(cli, err, "%s", text);
@@ -308,7 +313,7 @@ static int generate(struct cli *cli, struct quadhsm_token *token, const struct k
     if (cli->output.json) {
         print_json(cli, objects, count);
     } else {
-        print_keys(cli, objects, count);
+        print_keys(cli, objects, count, true);
     }
     quadhsm_object_free(objects[0]);
     quadhsm_object_free(objects[1]);
@@ -318,13 +323,13 @@ static int generate(struct cli *cli, struct quadhsm_token *token, const struct k
 static int run_generate(struct cli *cli)
 {
     struct quadhsm_token *token = NULL;
-    struct keyinfo_plan plan;
+    struct keyplan plan;
     const char *problem = NULL;
     int status;
 
-    if (keyinfo_plan(options_text(&cli->options, "type"), options_text(&cli->options, "label"),
-                     options_text(&cli->options, "id"), options_flag(&cli->options, "extractable"),
-                     &plan, &problem) != QH_OK) {
+    if (keyplan_generate(options_text(&cli->options, "type"), options_text(&cli->options, "label"),
+                         options_text(&cli->options, "id"),
+                         options_flag(&cli->options, "extractable"), &plan, &problem) != QH_OK) {
         return output_misuse(&cli->output, "%s", problem);
     }
     status = open_logged_in(cli, &token);
@@ -358,7 +363,8 @@ static const struct option_spec generate_options[] = {
     {.name = "type",
      .kind = OPTION_TEXT,
      .argument = "TYPE",
-     .help = "rsa:2048, ec:P-256, ec:P-384, ed25519, aes:256 or hmac:256",
+     .help = "rsa:2048 (to 8192), ec:P-256 (P-384, P-521, secp256k1), ed25519, ed448, x25519,\n"
+             "                              x448, aes:256 or hmac:256",
      .required = true},
     {.name = "label",
      .kind = OPTION_TEXT,
@@ -390,5 +396,23 @@ const struct command key_commands[] = {
      "Nothing brings it back. Asks first, unless --yes is given.",
      "quadhsm key destroy signing --partition payments", destroy_options, common_options,
      run_destroy},
+    {"key", "import", "FILE", 0, 1, "Bring a key and its certificates from a file.",
+     "FILE is PEM or DER: PKCS#8, encrypted or not, a traditional RSA or EC key, a certificate, a\n"
+     "public key; or PKCS#12; or with --secret raw bytes. The key is wrapped on this machine, for\n"
+     "a key that the cluster makes for this, and unwrapped there. What the partition has already\n"
+     "is not made again. With --wrapped instead of FILE the key was wrapped elsewhere, for a key\n"
+     "of `quadhsm key wrapping-key`. The passphrase is asked for first, then the PIN of co.",
+     "quadhsm key import server.pem --partition payments --label server", keyimport_options,
+     cli_co_options, keyimport_run},
+    {"key", "export", "", 0, 0, "Let a key leave, wrapped by another.",
+     "Where its CKA_EXTRACTABLE and the partition's policy allow it. An RSA wrapping key gives\n"
+     "CKM_RSA_AES_KEY_WRAP, an AES key CKM_AES_KEY_WRAP_KWP (RFC 5649).",
+     "quadhsm key export --wrapped --partition payments --label server --wrapping-key \\\n"
+     "      backup.pem --out server.wrapped",
+     keyexport_options, cli_co_options, keyexport_run},
+    {"key", "wrapping-key", "", 0, 0, "Make or find a key that others wrap keys for.",
+     "The private half stays in the cluster and does nothing but unwrap.",
+     "quadhsm key wrapping-key --partition payments --out wrap.pem", keywrapped_options,
+     cli_co_options, keywrapped_run},
     {.run = NULL},
 };

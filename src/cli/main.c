@@ -1,7 +1,11 @@
 /* quadhsm: the administrator's command. Finds the command in its tables and runs it. */
+#include <malloc.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/secret.h"
 #include "cli/cli.h"
@@ -18,6 +22,7 @@ static const struct {
     {"role", "the PINs of a partition's roles", role_commands},
     {"client", "who may use the cluster", client_commands},
     {"key", "the keys of a partition", key_commands},
+    {"migrate", "keys of other tokens, copied into a partition", migrate_commands},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
@@ -25,7 +30,7 @@ static void print_group(size_t group, FILE *file)
 {
     (void)fprintf(file, "\n%s: %s\n", groups[group].group, groups[group].text);
     for (const struct command *at = groups[group].commands; at->run != NULL; at++) {
-        (void)fprintf(file, "  quadhsm %-9s %-8s %s\n", at->group, at->name, at->summary);
+        (void)fprintf(file, "  quadhsm %-9s %-12s %s\n", at->group, at->name, at->summary);
     }
 }
 
@@ -65,6 +70,45 @@ static bool wants_json(int argc, char **argv)
     return false;
 }
 
+/* What OpenSSL's decoders leave of a private key on the heap is wiped when they free it. */
+static void *wiping_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(size);
+}
+
+static void wiping_free(void *base, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (base != NULL) {
+        explicit_bzero(base, malloc_usable_size(base));
+        free(base);
+    }
+}
+
+static void *wiping_realloc(void *base, size_t size, const char *file, int line)
+{
+    size_t before = base != NULL ? malloc_usable_size(base) : 0;
+    void *moved = malloc(size);
+
+    if (moved != NULL && base != NULL) {
+        memcpy(moved, base, before < size ? before : size);
+        wiping_free(base, file, line);
+    }
+    return moved;
+}
+
+/* Before anything has asked OpenSSL for memory. No core file has a PIN or a key either. */
+static bool harden(void)
+{
+    const struct rlimit none = {0, 0};
+
+    return CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free) == 1 &&
+           setrlimit(RLIMIT_CORE, &none) == 0 && secret_setup() == QH_OK;
+}
+
 static int run_command(const struct command *command, int count, char **arguments,
                        struct output *output)
 {
@@ -84,7 +128,7 @@ static int run_command(const struct command *command, int count, char **argument
         options_print_help(command, output->out);
         return EXIT_DONE;
     }
-    if (secret_setup() != QH_OK) {
+    if (!harden()) {
         return output_fail(output, QH_ESYSTEM, NULL, "starting");
     }
     status = command->run(&cli);

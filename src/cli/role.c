@@ -121,28 +121,11 @@ static int unlock_po(struct cli *cli)
 
 /* ---- by the partition's officer ---- */
 
-static int open_as_po(struct cli *cli, struct quadhsm_token **ret_token)
-{
-    struct quadhsm_token *token = NULL;
-    int status = cli_open_token(cli, &token);
-
-    if (status != EXIT_DONE) {
-        return status;
-    }
-    status = cli_login_token(cli, token, QUADHSM_PO);
-    if (status == EXIT_DONE) {
-        *ret_token = token;
-    } else {
-        quadhsm_token_close(token);
-    }
-    return status;
-}
-
 static int init_user(struct cli *cli, int role)
 {
     SECRET_SCOPED struct secret *pin = NULL;
     struct quadhsm_token *token = NULL;
-    int status = open_as_po(cli, &token);
+    int status = cli_open_logged_in(cli, QUADHSM_PO, &token);
     int err;
 
     if (status != EXIT_DONE) {
@@ -166,7 +149,7 @@ static int unlock_user(struct cli *cli, int role)
     Quadhsm__Response *response = NULL;
     struct quadhsm_token *token = NULL;
     struct client_ticket ticket;
-    int status = open_as_po(cli, &token);
+    int status = cli_open_logged_in(cli, QUADHSM_PO, &token);
 
     quadhsm__request__init(&request);
     quadhsm__role_unlock__init(&unlock);

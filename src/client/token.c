@@ -348,6 +348,44 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
     return error_public(err);
 }
 
+static bool digest_certificate(const struct quadhsm *handle, uint8_t ret_digest[32])
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(handle->context);
+    unsigned size = 0;
+
+    return certificate != NULL && X509_digest(certificate, EVP_sha256(), ret_digest, &size) == 1 &&
+           size == 32;
+}
+
+void token_take_login(struct quadhsm_token *token, struct token_login *ret_login)
+{
+    handle_enter(token->handle);
+    handle_lock(token->handle);
+    ret_login->role = token->role;
+    ret_login->ticket = token->ticket;
+    ret_login->revision = token->revision;
+    handle_unlock(token->handle);
+    if (!digest_certificate(token->handle, ret_login->certificate)) {
+        ret_login->role = QUADHSM_ROLE_NONE;
+    }
+    quadhsm_logout(token);
+}
+
+bool token_give_login(struct quadhsm_token *token, const struct token_login *login)
+{
+    struct client_ticket ticket = login->ticket;
+    uint8_t certificate[32];
+    bool good = login->role != QUADHSM_ROLE_NONE && clock_monotonic_ms() < ticket.renew_ms &&
+                digest_certificate(token->handle, certificate) &&
+                sodium_memcmp(certificate, login->certificate, sizeof certificate) == 0;
+
+    if (good) {
+        set_login(token, login->role, &ticket, login->revision);
+    }
+    sodium_memzero(&ticket, sizeof ticket);
+    return good;
+}
+
 int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t pin_size)
 {
     enum quadhsm_role role = quadhsm_token_role(token);

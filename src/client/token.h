@@ -18,6 +18,22 @@ struct quadhsm *token_handle(const struct quadhsm_token *token);
  * caller wipes it. Its size is 0 if there is none. */
 void token_take_context(const struct quadhsm_token *token, struct client_ticket *ret_context);
 
+/* ---- from a process to the child that it forked ---- */
+
+struct token_login {
+    enum quadhsm_role role; /* QUADHSM_ROLE_NONE: there is none */
+    struct client_ticket ticket;
+    uint64_t revision;
+    uint8_t certificate[32]; /* SHA-256 of the client's, which the ticket is bound to */
+};
+
+/* The login out of @token, which has none afterwards. The caller wipes it. */
+void token_take_login(struct quadhsm_token *token, struct token_login *ret_login);
+/* Into a token of the same partition. False, and nothing is changed, if it is time to renew it,
+ * since who has taken it may have been idle for long, or if the client has another certificate now.
+ */
+bool token_give_login(struct quadhsm_token *token, const struct token_login *login);
+
 /* ---- renewal, by the prober: no call waits for it, or fails with it ---- */
 
 #define TOKEN_RENEW_PART 3u         /* of its lifetime, after which a ticket is renewed */

@@ -1,12 +1,19 @@
 /* C_Login, C_LoginUser, C_Logout. PINs are passed through and never kept. */
 #include "pkcs11/login.h"
 
+#include <sodium.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
+#include "base/secret.h"
 #include "pkcs11/access.h"
 #include "pkcs11/operation.h"
 #include "pkcs11/slot.h"
+
+#define BETWEEN_TURNS 1000u
+#define BETWEEN_NS 100000 /* a tenth of a millisecond */
 
 uint64_t login_current(struct slot *slot)
 {
@@ -18,11 +25,15 @@ uint64_t login_current(struct slot *slot)
     return login;
 }
 
+/* Of two threads that log in at the same time the second changes nothing: what the first one began
+ * goes on. */
 static void note_login(struct slot *slot, enum quadhsm_role role)
 {
     module_lock();
-    slot->role = role;
-    slot->login_count++;
+    if (slot->role != role) {
+        slot->role = role;
+        slot->login_count++;
+    }
     module_unlock();
 }
 
@@ -80,6 +91,78 @@ void login_end(struct slot *slot)
     (void)log_out(slot, true);
 }
 
+/* ---- a parent's login ----
+ *
+ * A child that was forked and starts the module anew must log in anew. libp11 tries that once: if
+ * no node answers then, the child is of no use to its end. So a child that says the PIN that its
+ * parent was logged in with goes on with that login, and no node is asked. That it is the same PIN
+ * is seen by a hash under a key of the process, which lies in memory for secrets. */
+
+static struct secret *pin_key; /* under the lock; made at the first login, kept */
+
+/* Under the lock. */
+static bool make_pin_mac(const struct slot *slot, enum quadhsm_role role, const void *pin,
+                         size_t size, uint8_t ret_mac[SEAL_MAC_SIZE])
+{
+    SECRET_SCOPED struct secret *data = NULL;
+    struct bytes_writer writer;
+
+    if (pin_key == NULL) {
+        if (secret_new(SEAL_KEY_SIZE, &pin_key) != QH_OK) {
+            return false;
+        }
+        randombytes_buf(secret_bytes(pin_key), SEAL_KEY_SIZE);
+    }
+    if (secret_new(PARTITION_ID_SIZE + 1u + PIN_SIZE_MAX, &data) != QH_OK) {
+        return false;
+    }
+    bytes_writer_init(&writer, secret_bytes(data), secret_size(data));
+    bytes_write_span(&writer, slot->partition.id, PARTITION_ID_SIZE);
+    bytes_write_u8(&writer, (uint8_t)role);
+    bytes_write_span(&writer, pin, size);
+    if (writer.failed) {
+        return false;
+    }
+    seal_mac(pin_key, (struct bytes){secret_view(data), writer.size}, ret_mac);
+    return true;
+}
+
+static void remember_pin(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size)
+{
+    module_lock();
+    slot->pin_known = make_pin_mac(slot, role, pin, size, slot->pin_mac);
+    sodium_memzero(&slot->kept, sizeof slot->kept);
+    module_unlock();
+}
+
+void login_forget_pin(struct slot *slot)
+{
+    module_lock();
+    slot->pin_known = false;
+    sodium_memzero(&slot->kept, sizeof slot->kept);
+    module_unlock();
+}
+
+/* Once: if that login has ended the next C_Login asks a node. */
+static bool take_up(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size)
+{
+    uint8_t mac[SEAL_MAC_SIZE];
+    bool taken;
+
+    module_lock();
+    taken = slot->pin_known && slot->kept.role == role &&
+            make_pin_mac(slot, role, pin, size, mac) &&
+            sodium_memcmp(mac, slot->pin_mac, sizeof mac) == 0 &&
+            token_give_login(slot->token, &slot->kept);
+    if (taken) {
+        sodium_memzero(&slot->kept, sizeof slot->kept);
+        slot->role = role;
+        slot->login_count++;
+    }
+    module_unlock();
+    return taken;
+}
+
 /* ---- C_Login ---- */
 
 static bool has_operation(struct session *session)
@@ -135,25 +218,49 @@ static bool all_tries_left(const struct slot *slot, enum quadhsm_role role)
     return all;
 }
 
+/* The token is logged in and the module does not say so: another thread is between the two. It has
+ * logged in and not noted it yet, or noted that it logs out and not done it yet; both take it a
+ * moment. False: nobody is there, for it took too long. */
+static bool wait_between(unsigned *turns)
+{
+    const struct timespec pause = {.tv_nsec = BETWEEN_NS};
+
+    if (*turns == 0) {
+        return false;
+    }
+    --*turns;
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
+
 static CKR_RESULT log_in(struct slot *slot, enum quadhsm_role role, const void *pin, CK_ULONG size)
 {
+    unsigned turns = BETWEEN_TURNS;
     int error;
     CK_RV rv;
 
-    module_lock();
-    rv = may_log_in(slot, role);
-    module_unlock();
-    if (rv != CKR_OK) {
-        return rv;
-    }
-    error = quadhsm_login(slot->token, role, pin, size);
+    do {
+        module_lock();
+        rv = may_log_in(slot, role);
+        module_unlock();
+        if (rv != CKR_OK) {
+            return rv;
+        }
+        if (take_up(slot, role, pin, size)) {
+            return CKR_OK;
+        }
+        error = quadhsm_login(slot->token, role, pin, size);
+    } while (error == QUADHSM_EEXIST && wait_between(&turns));
     if (error == QUADHSM_EEXIST) {
-        /* Another thread was quicker. */
-        return quadhsm_token_role(slot->token) == role ? CKR_USER_ALREADY_LOGGED_IN
-                                                       : CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
+        /* A fork has cut a login in two: what its child inherited is a login. */
+        enum quadhsm_role has = quadhsm_token_role(slot->token);
+
+        note_login(slot, has);
+        return has == role ? CKR_USER_ALREADY_LOGGED_IN : CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
     }
     if (error == QUADHSM_OK) {
         note_login(slot, role);
+        remember_pin(slot, role, pin, size);
     }
     if (error != QUADHSM_OK || !all_tries_left(slot, role)) {
         slot_list_changed();
@@ -201,7 +308,7 @@ static CKR_RESULT find_user(CK_USER_TYPE user, const CK_UTF8CHAR *name, CK_ULONG
             continue;
         }
         if (size == 0 ||
-            (size == strlen(users[i].name) && memcmp(name, users[i].name, size) == 0)) {
+            (size == strlen(users[i].name) && sodium_memcmp(name, users[i].name, size) == 0)) {
             *ret_role = users[i].role;
             return CKR_OK;
         }

@@ -12,5 +12,7 @@ enum quadhsm_role login_role(struct slot *slot);
 /* The cluster says that login @login has ended (the PIN was changed): an application that logs in
  * again goes on with the handles it has. */
 void login_lost(struct slot *slot, uint64_t login);
+/* The PIN is another one now: a forked child has to ask a node about what it says. */
+void login_forget_pin(struct slot *slot);
 
 #endif

@@ -2,6 +2,7 @@
 #include "pkcs11/module.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +30,7 @@ static struct {
     struct slot *slots[MODULE_SLOTS_MAX];
     size_t slot_count;
     uint64_t slots_read_at_ms;
+    bool inherited; /* the slots: from the process that this one was forked from */
     struct handle_table sessions;
     struct objects objects;
 } module = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -299,6 +301,46 @@ bool module_close_session(struct session *session)
 
 /* ---- start and stop ---- */
 
+/* What a parent knew of its slots its child knows, too, though nobody is logged in. Without it a
+ * child's first C_OpenSession would fail for a reason of the network, and libp11 then waits for
+ * another session to end, for ever. The login is kept for the child's C_Login (login.c). */
+static void keep_slots(void)
+{
+    for (size_t i = 0; i < module.slot_count; i++) {
+        struct slot *slot = module.slots[i];
+
+        if (slot->role != QUADHSM_ROLE_NONE) {
+            token_take_login(slot->token, &slot->kept);
+        }
+        quadhsm_token_close(slot->token);
+        slot->token = NULL;
+        slot->role = QUADHSM_ROLE_NONE;
+        slot->session_count = slot->writable_count = 0;
+    }
+}
+
+static void free_slots(void)
+{
+    for (size_t i = 0; i < module.slot_count; i++) {
+        quadhsm_token_close(module.slots[i]->token);
+        sodium_memzero(module.slots[i], sizeof *module.slots[i]);
+        free(module.slots[i]);
+    }
+    module.slot_count = 0;
+}
+
+static CKR_RESULT open_kept_slots(void)
+{
+    int error = QUADHSM_OK;
+
+    for (size_t i = 0; i < module.slot_count && error == QUADHSM_OK; i++) {
+        struct slot *slot = module.slots[i];
+
+        error = quadhsm_token_open(module.client, slot->partition.id, &slot->token);
+    }
+    return ckr_from_error(error, ABOUT_TOKEN);
+}
+
 /* With nobody inside. */
 static void release_everything(void)
 {
@@ -314,11 +356,11 @@ static void release_everything(void)
     search_cache_clear();
     objects_close(&module.objects);
     digest_forget_states();
-    for (size_t i = 0; i < module.slot_count; i++) {
-        quadhsm_token_close(module.slots[i]->token);
-        free(module.slots[i]);
+    if (module.inherited) {
+        keep_slots();
+    } else {
+        free_slots();
     }
-    module.slot_count = 0;
     module.slots_read_at_ms = 0;
     if (module.client != NULL) {
         quadhsm_close(module.client);
@@ -383,10 +425,14 @@ CKR_RESULT module_start(bool may_make_threads)
         return CKR_CRYPTOKI_ALREADY_INITIALIZED;
     }
     /* What a parent left, or a start that a fork cut in two. */
+    module.inherited = module.inherited || (module.pid != 0 && module.pid != getpid());
     release_everything();
     handle_table_init(&module.sessions, MODULE_SESSIONS_MAX);
     objects_init(&module.objects);
     rv = open_client(may_make_threads);
+    if (rv == CKR_OK) {
+        rv = open_kept_slots();
+    }
     module.pid = getpid();
     move(rv == CKR_OK ? RUNNING : IDLE);
     return rv;
@@ -405,6 +451,7 @@ CKR_RESULT module_stop(void)
         pthread_cond_wait(&module.changed, &module.lock);
     }
     module_unlock();
+    module.inherited = false;
     release_everything();
     move(IDLE);
     return CKR_OK;

@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #include "base/cryptoki.h"
-#include "client/quadhsm.h"
+#include "client/token.h"
+#include "crypto/seal.h"
 #include "pkcs11/ckr.h"
 #include "pkcs11/handle.h"
 #include "pkcs11/objects.h"
@@ -33,7 +34,7 @@
 struct slot {
     CK_SLOT_ID id;
     size_t index;                       /* in the order in which this process saw them */
-    struct quadhsm_token *token;        /* set when made, never changed */
+    struct quadhsm_token *token;        /* set when made; in a child, its own */
     struct quadhsm_partition partition; /* as last read */
     size_t position;                    /* in the last list; SIZE_MAX: it is gone */
     bool was_present;                   /* in the list before */
@@ -41,6 +42,9 @@ struct slot {
     enum quadhsm_role role;             /* who is logged in */
     uint64_t login_count;               /* logins so far, to tell one from the next */
     unsigned session_count, writable_count;
+    bool pin_known;                 /* @pin_mac is of the PIN of this login, or of @kept */
+    uint8_t pin_mac[SEAL_MAC_SIZE]; /* login.c */
+    struct token_login kept;        /* of the process that this one was forked from */
 };
 
 enum module_operation {

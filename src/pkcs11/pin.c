@@ -126,6 +126,9 @@ static CKR_RESULT set_pin(struct session *session, const void *old_pin, CK_ULONG
     }
     error = quadhsm_set_pin(slot->token, role, old_pin, old_size, new_pin, new_size);
     slot_list_changed();
+    if (error == QUADHSM_OK) {
+        login_forget_pin(slot);
+    }
     if (error == QUADHSM_OK && quadhsm_token_role(slot->token) != logged_in) {
         login_lost(slot, login);
     }

@@ -242,6 +242,9 @@ static CKR_RESULT slot_list(CK_SLOT_ID *list, CK_ULONG *count)
     if (list == NULL || !known) {
         rv = read_list();
     }
+    module_lock();
+    known = known || module_slot_count() > 0; /* the parent's, in a child */
+    module_unlock();
     if (rv != CKR_OK && !known) {
         return rv;
     }

@@ -4,7 +4,7 @@
  * (pkcs11_codes.h); since the cluster never fails, none says that something failed. */
 #include "base/assert.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/pkcs11_calls.h"
+#include "tests/unit/pkcs11_calls.h"
 #include "tests/unit/pocket_cluster.h"
 
 #define CALLS_MAX 96u

@@ -59,7 +59,7 @@ authority_is_made() {
     printf 'cn = "authority"\nexpiration_days = 2\nca\ncert_signing_key\ncrl_signing_key\n' \
         >"$work/ca.template"
     certify --generate-self-signed --template "$work/ca.template" --load-privkey "$private=ca" \
-        --load-pubkey "$public=ca" --outfile "$work/ca.crt" &&
+        --outfile "$work/ca.crt" &&
         openssl verify -CAfile "$work/ca.crt" "$work/ca.crt"
 }
 
@@ -68,7 +68,7 @@ certifies() { # LABEL
     printf 'cn = "%s"\ndns_name = "localhost"\nip_address = 127.0.0.1\nexpiration_days = 2\n%s' "$1" \
         $'tls_www_server\ntls_www_client\nsigning_key\nencryption_key\n' >"$work/template"
     certify --generate-request --template "$work/template" --load-privkey "$private=$1" \
-        --load-pubkey "$public=$1" --outfile "$work/$1.csr" &&
+        --outfile "$work/$1.csr" &&
         openssl req -in "$work/$1.csr" -verify -noout &&
         certify --generate-certificate --template "$work/template" --load-request "$work/$1.csr" \
             --load-ca-privkey "$private=ca" --load-ca-certificate "$work/ca.crt" \

@@ -99,6 +99,22 @@ survives_the_loss_of_all() {
     return "$result"
 }
 
+# Workers whose first handshake finds no node: it fails in time, and those after it go well.
+begins_without_nodes() {
+    local target
+
+    reloads || return 1
+    printf 'timeout_ms: 500\n' >>"$QUADHSM_CONFIG" # a worker reads it with its first handshake
+    kill_node alpha
+    kill_node beta
+    not shake_hands 8 "${targets[@]}" || return 1
+    start_node alpha
+    restart_node beta
+    for target in "${targets[@]}"; do
+        serves_soon "$(cat "$work/nginx.pid")" "$target" || return 1
+    done
+}
+
 write_server
 check "nginx starts with its keys in the cluster" starts
 [ "$failed" -eq 0 ] || finish
@@ -114,5 +130,6 @@ check "with one node left nginx reloads" reloads
 check "the new workers serve" shake_hands 40 "${targets[@]}"
 check "no handshake of the storm failed" end_storm
 check "when all nodes have died and are back nothing is restarted" survives_the_loss_of_all
+check "so it is with workers that are new then" begins_without_nodes
 tail -n 1 "$work/storm.out"
 finish

@@ -24,6 +24,7 @@ trap 'stop_programs; stop_all' EXIT
 
 # The PIN is asked for by a program, as on a desktop.
 export SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force
+# shellcheck disable=SC2016 # the program's own
 printf '#!/bin/sh\necho "$1" >>"%s"\ncat "%s"\n' "$work/asked" "$PIN_FILE" >"$SSH_ASKPASS"
 chmod +x "$SSH_ASKPASS"
 
@@ -83,7 +84,7 @@ write_files() {
 # Its host key is the agent's, and so the token's.
 start_server() {
     # What Debian's unit does, where no sshd runs.
-    [ "$(id -u)" -ne 0 ] || mkdir -p -m 755 /run/sshd
+    [ "$(id -u)" -ne 0 ] || install -d -m 755 /run/sshd
     write_files
     "$(command -v sshd)" -D -e -f "$work/sshd.conf" >"$work/sshd.log" 2>&1 &
     server=$!

@@ -1,5 +1,5 @@
 # A command again and again, in the background, while nodes are killed. Sourced after lib.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 steady=
 
 # What the application is made to do meanwhile must not wait for another turn.

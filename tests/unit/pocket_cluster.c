@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "client/token.h"
 #include "tests/unit/pocket_private.h"
 
 #define PARTITIONS 8u
+#define LOGIN_KNOWN_US 200u
 
 struct quadhsm {
     bool threads_forbidden;
@@ -314,7 +317,27 @@ int quadhsm_login(struct quadhsm_token *token, enum quadhsm_role role, const voi
         token->role = role;
         token_epoch = ticket_epoch;
     }
-    return pocket_leave(error);
+    error = pocket_leave(error);
+    /* What is so by now is known to the module a moment later. */
+    if (error == QUADHSM_OK) {
+        (void)usleep(LOGIN_KNOWN_US);
+    }
+    return error;
+}
+
+void token_take_login(struct quadhsm_token *token, struct token_login *ret_login)
+{
+    memset(ret_login, 0, sizeof *ret_login);
+    ret_login->role = token->role;
+    ret_login->revision = token_epoch;
+    token->role = QUADHSM_ROLE_NONE;
+}
+
+bool token_give_login(struct quadhsm_token *token, const struct token_login *login)
+{
+    token->role = login->role;
+    token_epoch = login->revision;
+    return true;
 }
 
 int quadhsm_login_context(struct quadhsm_token *token, const void *pin, size_t pin_size)

@@ -116,9 +116,9 @@ END_TEST
 
 START_TEST(every_command_has_help_with_an_example_and_the_exit_status)
 {
-    static const struct command *const tables[] = {node_commands,      cluster_commands,
-                                                   partition_commands, role_commands,
-                                                   client_commands,    key_commands};
+    static const struct command *const tables[] = {
+        node_commands,   cluster_commands, partition_commands, role_commands,
+        client_commands, key_commands,     migrate_commands};
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         for (const struct command *at = tables[i]; at->run != NULL; at++) {

@@ -400,6 +400,39 @@ START_TEST(parts_of_other_things_are_refused)
 }
 END_TEST
 
+/* SoftHSM fills the last eight bytes with zeroes. */
+START_TEST(pkcs8_may_have_up_to_seven_zero_bytes_behind_it)
+{
+    static const uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+    struct key_public public = {0};
+    uint8_t padded[256] = {0};
+    struct secret *key = NULL;
+    size_t size;
+
+    ck_assert_int_eq(key_generate_ec(CKK_EC, (struct bytes){p256, sizeof p256}, &key, &public),
+                     QH_OK);
+    free(public.block);
+    size = secret_size(key);
+    memcpy(padded, secret_view(key), size);
+    for (size_t more = 0; more <= 8; more++) {
+        struct secret *read = NULL;
+        enum qh_err err =
+            key_import_pkcs8(CKK_EC, (struct bytes){padded, size + more}, &read, &public);
+
+        ck_assert_int_eq(err, more < 8 ? QH_OK : QH_EMALFORMED);
+        ck_assert(err != QH_OK || secret_equal(read, key));
+        if (err == QH_OK) {
+            secret_free(read);
+            free(public.block);
+        }
+    }
+    padded[size + 1] = 1;
+    ck_assert_int_eq(key_import_pkcs8(CKK_EC, (struct bytes){padded, size + 2}, &key, &public),
+                     QH_EMALFORMED);
+    secret_free(key);
+}
+END_TEST
+
 START_TEST(check_values_are_those_of_pkcs11)
 {
     uint8_t value[3] = {7, 7, 7};
@@ -438,6 +471,7 @@ int main(void)
     tcase_add_test(tests, parts_of_curve_keys_are_their_value);
     tcase_add_test(tests, parts_of_other_things_are_refused);
     tcase_add_test(tests, check_values_are_those_of_pkcs11);
+    tcase_add_test(tests, pkcs8_may_have_up_to_seven_zero_bytes_behind_it);
     suite_add_tcase(suite, tests);
     return test_main(suite);
 }

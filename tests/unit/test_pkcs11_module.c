@@ -586,6 +586,65 @@ static void end(const struct key_pair *pair)
     NEED(C_Initialize(NULL) == CKR_OK);
 }
 
+/* libp11 waits for ever when it cannot open a session. */
+static void start_without_a_node(const struct key_pair *pair)
+{
+    CK_SESSION_INFO info;
+    CK_ULONG count = 0;
+
+    (void)pair;
+    NEED(C_Initialize(NULL) == CKR_OK);
+    pocket_fail(QUADHSM_ECONN, 1000);
+    NEED(C_OpenSession(fixture_slot, CKF_SERIAL_SESSION, NULL, NULL, &session) == CKR_OK);
+    NEED(C_GetSessionInfo(session, &info) == CKR_OK);
+    NEED(info.state == CKS_RO_PUBLIC_SESSION);
+    NEED(C_GetSlotList(CK_TRUE, NULL, &count) == CKR_OK && count == 1);
+    NEED(log_in(session, CKU_USER, "wrong-pin") == CKR_DEVICE_ERROR);
+    NEED(log_in(session, CKU_SO, POCKET_CO_PIN) != CKR_OK);
+    NEED(log_in(session, CKU_USER, POCKET_CO_PIN) == CKR_OK); /* its parent's */
+    NEED(log_in(session, CKU_USER, POCKET_CO_PIN) == CKR_USER_ALREADY_LOGGED_IN);
+    NEED(C_Logout(session) == CKR_OK);
+    NEED(log_in(session, CKU_USER, POCKET_CO_PIN) == CKR_DEVICE_ERROR); /* that was it */
+    pocket_fail(QUADHSM_ECONN, 0);
+    NEED(log_in(session, CKU_USER, POCKET_CO_PIN) == CKR_OK);
+    NEED(C_Finalize(NULL) == CKR_OK);
+    NEED(C_Initialize(NULL) == CKR_OK);
+    pocket_fail(QUADHSM_ECONN, 1000);
+    NEED(C_OpenSession(fixture_slot, CKF_SERIAL_SESSION, NULL, NULL, &session) != CKR_OK);
+}
+
+static void needs_the_pin(const struct key_pair *pair)
+{
+    CK_SESSION_INFO info;
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+
+    NEED(C_Initialize(NULL) == CKR_OK);
+    NEED(C_OpenSession(fixture_slot, CKF_SERIAL_SESSION, NULL, NULL, &session) == CKR_OK);
+    NEED(C_SignInit(session, &mechanism, pair->private) != CKR_OK);
+    NEED(log_in(session, CKU_USER, "wrong-pin") == CKR_PIN_INCORRECT);
+    NEED(C_GetSessionInfo(session, &info) == CKR_OK);
+    NEED(info.state == CKS_RO_PUBLIC_SESSION);
+}
+
+START_TEST(a_child_is_not_logged_in_as_its_parent_is)
+{
+    struct key_pair pair;
+
+    fixture_log_in();
+    pair = make_ec(CK_TRUE, "x");
+    in_child(needs_the_pin, &pair);
+    fixture_stop();
+}
+END_TEST
+
+START_TEST(a_child_starts_with_its_parents_login_while_no_node_answers)
+{
+    fixture_log_in();
+    in_child(start_without_a_node, NULL);
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(a_child_goes_on_starts_afresh_or_ends_and_its_parent_goes_on)
 {
     struct key_pair pair;
@@ -693,6 +752,8 @@ static TCase *session_cases(void)
     tcase_add_test(tcase, the_last_session_takes_the_login_with_it);
     tcase_add_test(tcase, a_new_pin_does_not_end_the_login_that_set_it);
     tcase_add_test(tcase, a_login_that_ended_elsewhere_is_said_and_can_be_made_again);
+    tcase_add_test(tcase, a_child_is_not_logged_in_as_its_parent_is);
+    tcase_add_test(tcase, a_child_starts_with_its_parents_login_while_no_node_answers);
     tcase_add_test(tcase, a_child_goes_on_starts_afresh_or_ends_and_its_parent_goes_on);
     tcase_add_test(tcase, a_child_is_whole_though_other_threads_were_inside);
     return tcase;

@@ -1,11 +1,11 @@
-/* The PKCS#11 module, called by many threads at once with whatever comes to mind (tests/fuzz),
+/* The PKCS#11 module, called by many threads at once with whatever comes to mind (pkcs11_calls.h),
  * while it is finalized and initialized under their feet. Under ThreadSanitizer no two of them
  * meet. */
 #include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 
-#include "tests/fuzz/pkcs11_calls.h"
+#include "tests/unit/pkcs11_calls.h"
 #include "tests/lib/test.h"
 #include "tests/unit/pocket_cluster.h"
 

@@ -660,6 +660,64 @@ START_TEST(threads_that_share_a_session_break_nothing)
 }
 END_TEST
 
+#define LOGIN_THREADS 4
+#define LOGIN_ROUNDS 300u
+
+static pthread_barrier_t login_round;
+
+static CK_ULONG private_keys_seen(CK_SESSION_HANDLE mine)
+{
+    CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+    CK_ATTRIBUTE list[] = {{CKA_CLASS, &class, sizeof class}};
+    CK_OBJECT_HANDLE found[2];
+    CK_ULONG count = 0;
+
+    if (C_FindObjectsInit(mine, list, 1) != CKR_OK ||
+        C_FindObjects(mine, found, 2, &count) != CKR_OK || C_FindObjectsFinal(mine) != CKR_OK) {
+        return 0;
+    }
+    return count;
+}
+
+/* As a server's threads do that have a session for each use: all log in at the same time, one is
+ * the first, and the last to close takes the login with it. */
+static void *log_in_and_look(void *data)
+{
+    unsigned *failures = data;
+    CK_SESSION_HANDLE mine = 0;
+
+    for (unsigned i = 0; i < LOGIN_ROUNDS; i++) {
+        CK_RV rv = C_OpenSession(fixture_slot, CKF_SERIAL_SESSION, NULL, NULL, &mine);
+
+        pthread_barrier_wait(&login_round);
+        rv = rv == CKR_OK ? log_in(mine, CKU_USER, POCKET_CO_PIN) : rv;
+        *failures += rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN;
+        *failures += private_keys_seen(mine) != 1;
+        pthread_barrier_wait(&login_round);
+        *failures += C_CloseSession(mine) != CKR_OK;
+    }
+    return NULL;
+}
+
+START_TEST(threads_that_log_in_at_the_same_time_all_see_private_keys)
+{
+    pthread_t threads[LOGIN_THREADS];
+    unsigned failures[LOGIN_THREADS] = {0};
+
+    (void)make_ec(CK_TRUE, "private");
+    OK(C_CloseAllSessions(fixture_slot));
+    ck_assert_int_eq(pthread_barrier_init(&login_round, NULL, LOGIN_THREADS), 0);
+    for (size_t i = 0; i < LOGIN_THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, log_in_and_look, &failures[i]), 0);
+    }
+    for (size_t i = 0; i < LOGIN_THREADS; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_uint_eq(failures[i], 0);
+    }
+    ck_assert_int_eq(pthread_barrier_destroy(&login_round), 0);
+}
+END_TEST
+
 static TCase *sign_cases(void)
 {
     TCase *tcase = tcase_create("sign");
@@ -706,6 +764,7 @@ static TCase *other_cases(void)
     tcase_add_test(tcase, random_bytes_come_in_any_number_and_seeds_are_not_taken);
     tcase_add_test(tcase, threads_use_the_same_keys_at_the_same_time);
     tcase_add_test(tcase, threads_that_share_a_session_break_nothing);
+    tcase_add_test(tcase, threads_that_log_in_at_the_same_time_all_see_private_keys);
     return tcase;
 }
 

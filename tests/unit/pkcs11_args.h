@@ -2,8 +2,8 @@
  * somewhere, and hostile ones: no pointers, wrong sizes, wrong handles, pointers that are not
  * aligned. Every buffer has exactly the size that is told, so that AddressSanitizer sees the first
  * byte beyond it. */
-#ifndef QH_TESTS_FUZZ_PKCS11_ARGS_H
-#define QH_TESTS_FUZZ_PKCS11_ARGS_H
+#ifndef QH_TESTS_UNIT_PKCS11_ARGS_H
+#define QH_TESTS_UNIT_PKCS11_ARGS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Arguments for PKCS#11 functions made of bytes. */
-#include "tests/fuzz/pkcs11_args.h"
+#include "tests/unit/pkcs11_args.h"
 
 #include <stdlib.h>
 #include <string.h>

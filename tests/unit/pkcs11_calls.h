@@ -1,9 +1,9 @@
 /* Calls of every function of PKCS#11, with arguments made of bytes: right ones most of the time,
  * and hostile ones. */
-#ifndef QH_TESTS_FUZZ_PKCS11_CALLS_H
-#define QH_TESTS_FUZZ_PKCS11_CALLS_H
+#ifndef QH_TESTS_UNIT_PKCS11_CALLS_H
+#define QH_TESTS_UNIT_PKCS11_CALLS_H
 
-#include "tests/fuzz/pkcs11_args.h"
+#include "tests/unit/pkcs11_args.h"
 
 /* The next call that @args tells of. Aborts if the function answers with a code that is not its own
  * (pkcs11_codes.h), after saying which. */

@@ -1,5 +1,5 @@
 /* Which codes each function of PKCS#11 may answer with. */
-#include "tests/fuzz/pkcs11_codes.h"
+#include "tests/unit/pkcs11_codes.h"
 
 #include "base/assert.h"
 

@@ -1,8 +1,8 @@
 /* Which codes each function of PKCS#11 may answer with: v3.0, the list at the end of each section
  * of chapter 5. Without those that say that the device, the memory or the library failed: where
  * nothing fails, none of these is right. */
-#ifndef QH_TESTS_FUZZ_PKCS11_CODES_H
-#define QH_TESTS_FUZZ_PKCS11_CODES_H
+#ifndef QH_TESTS_UNIT_PKCS11_CODES_H
+#define QH_TESTS_UNIT_PKCS11_CODES_H
 
 #include <stdbool.h>
 

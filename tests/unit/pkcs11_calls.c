@@ -1,5 +1,5 @@
 /* Calls of every function of PKCS#11, with arguments made of bytes. */
-#include "tests/fuzz/pkcs11_calls.h"
+#include "tests/unit/pkcs11_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "tests/fuzz/pkcs11_codes.h"
+#include "tests/unit/pkcs11_codes.h"
 #include "tests/unit/pocket_cluster.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
