@@ -39,6 +39,8 @@ unsigned pocket_finds(void);
 void pocket_end_tickets(void);
 /* Has somebody been logged in by quadhsm_login_context()? Then no more. */
 bool pocket_context(void);
+/* Called when a token is given its parent's login. */
+void pocket_before_give(void (*call)(void));
 
 unsigned pocket_handles_open(void);
 bool pocket_threads_forbidden(void);
