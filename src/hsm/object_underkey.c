@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "crypto/der.h"
+
 /* ---- wrap ---- */
 
 /* What these make is as long as the wrapping key's modulus, or says nothing of the length of what
@@ -42,6 +44,16 @@ static bool is_fault(enum qh_err err)
     return err == QH_ENOMEM || err == QH_ESYSTEM;
 }
 
+/* Without what another mechanism than the one that it was wrapped with leaves of its padding. */
+static struct bytes first_of(struct bytes material)
+{
+    struct bytes_reader reader;
+
+    bytes_reader_init(&reader, material.base, material.size);
+    (void)der_read(&reader, DER_SEQUENCE);
+    return reader.failed ? material : (struct bytes){material.base, material.size - reader.left};
+}
+
 /* As a generic secret, which may be read, a private key would leave by the back door. */
 static QH_RESULT check_disguise(struct bytes material)
 {
@@ -53,7 +65,7 @@ static QH_RESULT check_disguise(struct bytes material)
         struct secret *block = NULL;
         struct bytes value;
 
-        err = key_private_parts(types[i], material, &rsa, &value, &block);
+        err = key_private_parts(types[i], first_of(material), &rsa, &value, &block);
         secret_free(block);
         if (is_fault(err)) {
             return err;
