@@ -477,6 +477,7 @@ END_TEST
 
 START_TEST(a_salt_key_of_hkdf_must_be_meant_for_it)
 {
+    static const uint8_t hmac[8] = {CKM_SHA256_HMAC & 0xff, CKM_SHA256_HMAC >> 8};
     Quadhsm__Mechanism hkdf = of_type(CKM_HKDF_DERIVE), ecdh = of_type(CKM_ECDH1_DERIVE);
     struct kept base, salt, idle, first, point;
     struct template template, secret;
@@ -496,6 +497,11 @@ START_TEST(a_salt_key_of_hkdf_must_be_meant_for_it)
     run_create(HSM_ROLE_CO, &secret, QH_OK);
     run_derive(HSM_ROLE_CU, key, keep_id(&idle), &hkdf, &template, QH_EKEYUSE);
     run_derive(HSM_ROLE_CU, span(idle.base, idle.size), none, &hkdf, &template, QH_EKEYUSE);
+    begin_secret(&secret, true);
+    with(&secret, CKA_ALLOWED_MECHANISMS, span(hmac, sizeof hmac));
+    run_create(HSM_ROLE_CO, &secret, QH_OK);
+    run_derive(HSM_ROLE_CU, key, keep_id(&idle), &hkdf, &template, QH_EMECHANISM);
+    run_derive(HSM_ROLE_CU, span(idle.base, idle.size), none, &hkdf, &template, QH_EMECHANISM);
     make_ec(&idle, &point);
     run_derive(HSM_ROLE_CU, key, span(idle.base, idle.size), &hkdf, &template, QH_EKEYTYPE);
     ecdh.public_data = (ProtobufCBinaryData){point.size, point.base};
