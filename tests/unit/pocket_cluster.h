@@ -33,6 +33,8 @@ unsigned pocket_object_count(void);
 void pocket_empty(void);
 /* A page of a search has at most so many objects, 1,000 if nothing is said. */
 void pocket_set_page(size_t objects);
+/* Called once: a node has read what it was asked for, and its answer is on its way. */
+void pocket_before_answer(void (*call)(void));
 /* Pages that were asked for. */
 unsigned pocket_finds(void);
 /* Somebody changed the PIN of @role's login: it ends. */
