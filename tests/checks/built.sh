@@ -32,6 +32,9 @@ check_common() { # FILE: for programs and shared objects
          END { exit bad }' "$work/segments" || echo "$1: a segment is writable and executable"
     if grep -Eq '\((RPATH|RUNPATH)\)' "$work/dynamic"; then echo "$1: RPATH or RUNPATH"; fi
     if grep -q 'TEXTREL' "$work/dynamic"; then echo "$1: text relocations"; fi
+    case $(basename "$1") in
+    libquadhsm-pkcs11.so) grep -q 'NODELETE' "$work/dynamic" || echo "$1: dlclose() unloads it" ;;
+    esac
 }
 
 # Defined dynamic symbols. "name@VERSION" with one @ belongs to another object

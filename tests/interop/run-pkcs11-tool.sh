@@ -231,6 +231,36 @@ derives_as_openssl() {
 head -c 5000 /dev/urandom >"$work/data"
 head -c 5000 /dev/urandom >"$work/other"
 
+# Only with a cluster of our own, whose security officer we are.
+claim() {
+    local command=$top_builddir/quadhsm admin=(--config "$work/admin/client.yaml")
+
+    "$command" partition create fresh --claimable "${admin[@]}" --password-file "$work/pin/so" &&
+        "$command" client enroll claimer --partition fresh --out "$work/claimer" "${admin[@]}" \
+            --password-file "$work/pin/so"
+}
+
+fresh_tool() {
+    QUADHSM_CONFIG=$work/claimer/client.yaml pkcs11-tool --module "$MODULE" "$@"
+}
+
+token_is_initialized() {
+    prints 'uninitialized' fresh_tool --list-slots &&
+        fresh_tool --init-token --slot-index 0 --label fresh --so-pin first-so-pin &&
+        fresh_tool --init-pin --slot-index 0 --login --login-type so --so-pin first-so-pin \
+            --new-pin 987654 &&
+        fresh_tool --login --pin 987654 --keypairgen --key-type EC:prime256v1 --label gone
+}
+
+token_is_initialized_again() {
+    not fresh_tool --init-token --slot-index 0 --label other --so-pin wrong-so-pin &&
+        prints 'gone' fresh_tool --login --pin 987654 --list-objects &&
+        fresh_tool --init-token --slot-index 0 --label other --so-pin first-so-pin &&
+        prints 'token label *: other' fresh_tool --list-slots &&
+        not fresh_tool --login --pin 987654 --list-objects &&
+        not prints 'gone' fresh_tool --list-objects
+}
+
 check "the slot is listed" prints 'token label *: interop' tool --list-slots
 check "the mechanisms are listed" prints 'SHA256-RSA-PKCS-PSS.*sign, verify' tool --list-mechanisms
 check "keys of every kind are made" make_keys
@@ -268,5 +298,8 @@ check_not "a wrong PIN is refused" tool --login --pin wrong-pin --list-objects
 check "the PIN is changed and changed back" pin_is_changed_and_back
 if [ -n "$SO_PIN" ]; then
     check "the officer sets the user's PIN" officer_sets_the_pin
+    check "a partition that may be claimed is made" claim
+    check "its first C_InitToken claims it, and the user gets a PIN" token_is_initialized
+    check "another one destroys all, if the officer's PIN is right" token_is_initialized_again
 fi
 finish
