@@ -7,6 +7,7 @@
  *   CKG_GENERATE_COUNTER                counted up from a random start, so that two sessions with
  * the same key and the same fixed bits do not meet CKG_GENERATE_COUNTER_XOR            the first
  * message's, XOR the count of messages (as in TLS 1.3)
+ * A forked child goes on counting only from a random start with MESSAGE_RANDOM_BITS_MIN of its own.
  *
  * A message in parts: ciphertext comes out as plaintext goes in. Plaintext comes out at the end,
  * when the tag was seen to be right. */
