@@ -108,6 +108,7 @@ enum object_use {
  * Errors: QH_EKEYUSE, QH_EKEYTYPE, QH_EMECHANISM. */
 QH_RESULT object_may(const struct object *object, enum object_use use,
                      const struct mech_params *mechanism);
+bool object_allows(const struct object *object, CK_MECHANISM_TYPE type); /* ALLOWED_MECHANISMS */
 
 /* C_WrapKey: may @wrapping take @key out by this mechanism (CKA_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED,
  * CKA_TRUSTED, key classes)? Whether @wrapping may wrap at all is object_may()'s.

@@ -37,8 +37,24 @@ static bool may_become(const struct draft *draft, const struct attribute_rule *r
     return false;
 }
 
-static QH_RESULT change_one(struct draft *draft, const struct attribute *change, bool copy,
-                            bool officer)
+/* A secret key is trusted to wrap, by an officer who has seen that it opens nothing. Who makes it
+ * decrypt or unwrap, or takes the trust away to do that next, it or a copy of it, could open with
+ * it what it has wrapped. */
+static bool betrays_trust(const struct object *object, const struct attribute *change)
+{
+    if (object->object_class != CKO_SECRET_KEY || !object_flag(object, CKA_TRUSTED)) {
+        return false;
+    }
+    if (change->type == CKA_TRUSTED) {
+        return change->value.base[0] == 0;
+    }
+    return (change->type == CKA_DECRYPT || change->type == CKA_UNWRAP) &&
+           change->value.base[0] == 1 && !object_flag(object, change->type);
+}
+
+/* @object: as it is before all changes. */
+static QH_RESULT change_one(struct draft *draft, const struct object *object,
+                            const struct attribute *change, bool copy, bool officer)
 {
     const struct attribute_rule *rule =
         object_rule(draft->object_class, draft->key_type, change->type);
@@ -51,6 +67,9 @@ static QH_RESULT change_one(struct draft *draft, const struct attribute *change,
     }
     if (!may_become(draft, rule, change->value, copy) &&
         !(rule->type == CKA_TRUSTED && may_trust(draft, officer))) {
+        return QH_EREADONLY;
+    }
+    if (!officer && betrays_trust(object, change)) {
         return QH_EREADONLY;
     }
     if (rule->changed == CHANGED_TO_EMPTY) {
@@ -87,7 +106,7 @@ static QH_RESULT change_all(const struct object *object, struct attributes chang
     }
     err = draft_init_from(&draft, object);
     for (unsigned i = 0; err == QH_OK && i < changes.count; i++) {
-        err = change_one(&draft, &changes.list[i], copy, officer);
+        err = change_one(&draft, object, &changes.list[i], copy, officer);
     }
     if (err == QH_OK) {
         if (copy) {

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "crypto/der.h"
+
 /* ---- wrap ---- */
 
 /* What these make is as long as the wrapping key's modulus, or says nothing of the length of what
@@ -25,6 +27,11 @@ QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *ke
     if (object_flag(key, CKA_WRAP_WITH_TRUSTED) && !object_flag(wrapping, CKA_TRUSTED)) {
         return QH_ENOTWRAPPABLE;
     }
+    /* With the IV of another wrapping, of a key that one knows, GCM gives the difference of both.
+     */
+    if (object_flag(key, CKA_WRAP_WITH_TRUSTED) && mechanism->type == CKM_AES_GCM) {
+        return QH_ENOTWRAPPABLE;
+    }
     return key->object_class == CKO_PRIVATE_KEY && is_for_secrets(mechanism->type)
                ? QH_ENOTWRAPPABLE
                : QH_OK;
@@ -35,6 +42,16 @@ QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *ke
 static bool is_fault(enum qh_err err)
 {
     return err == QH_ENOMEM || err == QH_ESYSTEM;
+}
+
+/* Without what another mechanism than the one that it was wrapped with leaves of its padding. */
+static struct bytes first_of(struct bytes material)
+{
+    struct bytes_reader reader;
+
+    bytes_reader_init(&reader, material.base, material.size);
+    (void)der_read(&reader, DER_SEQUENCE);
+    return reader.failed ? material : (struct bytes){material.base, material.size - reader.left};
 }
 
 /* As a generic secret, which may be read, a private key would leave by the back door. */
@@ -48,7 +65,7 @@ static QH_RESULT check_disguise(struct bytes material)
         struct secret *block = NULL;
         struct bytes value;
 
-        err = key_private_parts(types[i], material, &rsa, &value, &block);
+        err = key_private_parts(types[i], first_of(material), &rsa, &value, &block);
         secret_free(block);
         if (is_fault(err)) {
             return err;

@@ -12,7 +12,7 @@ static const struct {
 };
 
 /* An empty list, or none, allows all. */
-static bool mechanism_allowed(const struct object *object, CK_MECHANISM_TYPE type)
+bool object_allows(const struct object *object, CK_MECHANISM_TYPE type)
 {
     const struct attribute *list = object_attribute(object, CKA_ALLOWED_MECHANISMS);
     struct bytes_reader reader;
@@ -50,5 +50,5 @@ QH_RESULT object_may(const struct object *object, enum object_use use,
     if (!object_flag(object, uses[use].attribute) && !is_recovered(object, use, mechanism->type)) {
         return QH_EKEYUSE;
     }
-    return mechanism_allowed(object, mechanism->type) ? QH_OK : QH_EMECHANISM;
+    return object_allows(object, mechanism->type) ? QH_OK : QH_EMECHANISM;
 }

@@ -14,13 +14,6 @@
 #include "node/wipe.h"
 #include "wire/frame.h"
 
-static bool has_objects(const struct store *store, const uint8_t partition[PARTITION_ID_SIZE])
-{
-    struct record_key prefix = record_prefix_objects(partition);
-
-    return store_count_prefix(store, record_key_bytes(&prefix)) > 0;
-}
-
 static QH_RESULT set_name(const struct request *request, const struct store *store,
                           Qhrec__Partition *message, struct change_list *list,
                           const char **ret_detail)
@@ -47,11 +40,20 @@ static QH_RESULT set_name(const struct request *request, const struct store *sto
     return admin_touch_names(view_keyring(view), store, list);
 }
 
-static QH_RESULT set_id(const struct request *request, Qhrec__Partition *message)
+/* In the place of one that was left there. With nothing to destroy there is none; an object that
+ * is on its way meanwhile has the change refused, and built anew. */
+static QH_RESULT set_id(const struct request *request, const struct store *store,
+                        Qhrec__Partition *message, struct change_list *list)
 {
     const ProtobufCBinaryData *id = &request->message->request_id;
+    struct record_key objects = record_prefix_objects(request->message->partition.data);
 
     wire_allocator.free(wire_allocator.allocator_data, message->init.data);
+    message->init = (ProtobufCBinaryData){0, NULL};
+    if (store_count_prefix(store, record_key_bytes(&objects)) == 0) {
+        change_compare(list, TXN_FEWER_THAN, record_key_bytes(&objects), 1);
+        return QH_OK;
+    }
     message->init = wire_bytes((struct bytes){id->data, id->len});
     return message->init.len == id->len ? QH_OK : QH_ENOMEM;
 }
@@ -82,8 +84,8 @@ static QH_RESULT put_init(struct request *request, const struct store *store,
     if (err == QH_OK) {
         err = reset_roles(request, store, record, list);
     }
-    if (err == QH_OK && has_objects(store, request->message->partition.data)) {
-        err = set_id(request, message);
+    if (err == QH_OK) {
+        err = set_id(request, store, message, list);
     }
     return err == QH_OK ? role_record_write(view_keyring(request->node->view), record, list) : err;
 }

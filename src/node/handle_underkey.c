@@ -232,6 +232,9 @@ static QH_RESULT open_salt(const struct request *request, struct object **ret_sa
     if (err == QH_OK && !object_flag(salt, CKA_DERIVE)) {
         err = QH_EKEYUSE;
     }
+    if (err == QH_OK && !object_allows(salt, CKM_HKDF_DERIVE)) {
+        err = QH_EMECHANISM;
+    }
     if (err != QH_OK) {
         object_free(salt);
         return err;

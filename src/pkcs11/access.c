@@ -42,6 +42,7 @@ static struct known look_up(const struct session *session, CK_OBJECT_HANDLE hand
 #define AHEAD_MAX 256u /* objects */
 
 struct ahead {
+    uint64_t sequence; /* of the values that are kept */
     uint8_t after[QUADHSM_OBJECT_ID_SIZE];
     size_t limit; /* 0: it is not worth it */
 };
@@ -54,6 +55,7 @@ static struct ahead ahead_of(const struct session *session, CK_OBJECT_HANDLE han
     struct ahead ahead = {.limit = 0};
 
     module_lock();
+    ahead.sequence = module_objects()->sequence;
     if (reading->slot == session->slot->id && reading->next_handle == handle) {
         ahead.limit = reading->count < 5 ? AHEAD_FIRST << reading->count : AHEAD_MAX;
         reading->count++;
@@ -127,9 +129,9 @@ static int read_object(const struct session *session, const struct ahead *ahead,
 
 /* ---- reading ---- */
 
-/* Own @object, which is what @handle stands for now. */
+/* Own @object, which is what @handle stood for after @sequence. */
 static CKR_RESULT renew(const struct session *session, CK_OBJECT_HANDLE handle,
-                        struct quadhsm_object *object, enum ckr_about about,
+                        struct quadhsm_object *object, uint64_t sequence, enum ckr_about about,
                         struct objects_value **ret_value)
 {
     struct objects_value *value = NULL;
@@ -137,7 +139,10 @@ static CKR_RESULT renew(const struct session *session, CK_OBJECT_HANDLE handle,
 
     module_lock();
     entry = objects_find(module_objects(), session->slot->id, handle);
-    if (entry != NULL) {
+    if (entry != NULL && objects_is_newer(entry, sequence)) {
+        quadhsm_object_free(object);
+        value = objects_value_ref(entry->value);
+    } else if (entry != NULL) {
         value = objects_renew(module_objects(), entry, object, module_now_ms());
         if (value != NULL) {
             objects_value_ref(value);
@@ -166,7 +171,7 @@ static CKR_RESULT read_again(struct session *session, CK_OBJECT_HANDLE handle, c
     if (error != QUADHSM_OK) {
         return access_failed(session, login, handle, error, about);
     }
-    return renew(session, handle, object, about, ret_value);
+    return renew(session, handle, object, ahead.sequence, about, ret_value);
 }
 
 CKR_RESULT access_object(struct session *session, CK_OBJECT_HANDLE handle, enum ckr_about about,

@@ -96,22 +96,35 @@ static bool sees_private(const struct search *search, const struct slot *slot)
            slot->login_count == search->login;
 }
 
-/* Under the lock: give handles to a batch of @list, which keeps what was not taken. */
-static CKR_RESULT add_batch(struct search *search, const struct slot *slot,
+/* Under the lock: the handle of the object at @place, which keeps one that is known better. */
+static QH_RESULT add_object(const struct slot *slot, struct quadhsm_object **place,
+                            uint64_t sequence, uint64_t *ret_handle)
+{
+    const struct objects_entry *entry = objects_find_id(module_objects(), slot->id, (*place)->id);
+    struct quadhsm_object *object = *place;
+
+    if (entry != NULL && objects_is_newer(entry, sequence)) {
+        *ret_handle = entry->item.handle;
+        return QH_OK;
+    }
+    *place = NULL;
+    return objects_put(module_objects(), slot->id, 0, object, module_now_ms(), ret_handle);
+}
+
+/* Under the lock: give handles to a batch of @list, which keeps what was not taken. It was asked
+ * for after @sequence. */
+static CKR_RESULT add_batch(struct search *search, const struct slot *slot, uint64_t sequence,
                             struct quadhsm_object **list, size_t count)
 {
     bool private_too = sees_private(search, slot);
-    uint64_t now_ms = module_now_ms();
 
     for (size_t i = 0; i < count; i++) {
-        struct quadhsm_object *object = list[i];
         uint64_t handle = CK_INVALID_HANDLE;
 
-        if (!private_too && objects_flag(object, CKA_PRIVATE, true)) {
+        if (!private_too && objects_flag(list[i], CKA_PRIVATE, true)) {
             continue;
         }
-        list[i] = NULL;
-        if (objects_put(module_objects(), slot->id, 0, object, now_ms, &handle) != QH_OK ||
+        if (add_object(slot, &list[i], sequence, &handle) != QH_OK ||
             append(&search->page, (CK_OBJECT_HANDLE)handle) != CKR_OK) {
             return CKR_HOST_MEMORY;
         }
@@ -119,10 +132,20 @@ static CKR_RESULT add_batch(struct search *search, const struct slot *slot,
     return CKR_OK;
 }
 
+static uint64_t sequence_now(void)
+{
+    uint64_t sequence;
+
+    module_lock();
+    sequence = module_objects()->sequence;
+    module_unlock();
+    return sequence;
+}
+
 /* The next page, in the place of the one that was given out. */
 static CKR_RESULT fetch(struct session *session, struct search *search)
 {
-    uint64_t login = login_current(session->slot);
+    uint64_t login = login_current(session->slot), sequence = sequence_now();
     struct quadhsm_object **list = NULL;
     size_t count = 0;
     bool more = false;
@@ -143,7 +166,8 @@ static CKR_RESULT fetch(struct session *session, struct search *search)
     }
     for (size_t at = 0; at < count && rv == CKR_OK; at += BATCH) {
         module_lock();
-        rv = add_batch(search, session->slot, list + at, count - at < BATCH ? count - at : BATCH);
+        rv = add_batch(search, session->slot, sequence, list + at,
+                       count - at < BATCH ? count - at : BATCH);
         module_unlock();
     }
     quadhsm_objects_free(list, count);

@@ -143,22 +143,41 @@ void login_forget_pin(struct slot *slot)
     module_unlock();
 }
 
-/* Once: if that login has ended the next C_Login asks a node. */
-static bool take_up(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size)
+/* The parent's login, if this is its PIN. */
+static bool find_kept(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size,
+                      struct token_login *ret_login)
 {
     uint8_t mac[SEAL_MAC_SIZE];
-    bool taken;
+    bool found;
 
     module_lock();
-    taken = slot->pin_known && slot->kept.role == role &&
+    found = slot->pin_known && slot->kept.role == role &&
             make_pin_mac(slot, role, pin, size, mac) &&
-            sodium_memcmp(mac, slot->pin_mac, sizeof mac) == 0 &&
-            token_give_login(slot->token, &slot->kept);
-    if (taken) {
-        sodium_memzero(&slot->kept, sizeof slot->kept);
-        slot->role = role;
-        slot->login_count++;
+            sodium_memcmp(mac, slot->pin_mac, sizeof mac) == 0;
+    if (found) {
+        *ret_login = slot->kept;
     }
+    module_unlock();
+    return found;
+}
+
+/* Once: if that login has ended the next C_Login asks a node. Not under the lock: fork() takes the
+ * library's locks first. */
+static bool take_up(struct slot *slot, enum quadhsm_role role, const void *pin, size_t size)
+{
+    struct token_login login;
+    bool taken;
+
+    if (!find_kept(slot, role, pin, size, &login)) {
+        return false;
+    }
+    taken = token_give_login(slot->token, &login);
+    sodium_memzero(&login, sizeof login);
+    if (taken) {
+        note_login(slot, role);
+    }
+    module_lock();
+    sodium_memzero(&slot->kept, sizeof slot->kept);
     module_unlock();
     return taken;
 }

@@ -17,7 +17,7 @@ struct message {
     size_t fixed_bits;
     uint64_t count;                   /* of IVs made */
     uint8_t origin[MECH_IV_SIZE_MAX]; /* what the counter is added to, or XORed with */
-    pid_t pid;                        /* who chose @origin */
+    pid_t pid;                        /* who counts */
     /* Of the message under way. */
     uint8_t iv[MECH_IV_SIZE_MAX];
     size_t iv_size;
@@ -114,7 +114,12 @@ static void xor
     message->generator = params->ivGenerator;
     message->fixed_bits = params->ulIvFixedBits;
     message->iv_size = params->ulIvLen;
-    memcpy(message->origin, params->pIv, params->ulIvLen);
+    message->pid = getpid();
+    if (message->generator == CKG_GENERATE_COUNTER) {
+        randombytes_buf(message->origin, message->iv_size);
+    } else {
+        memcpy(message->origin, params->pIv, params->ulIvLen);
+    }
     return CKR_OK;
 }
 
@@ -125,17 +130,26 @@ static bool is_exhausted(const struct message *message)
     return bits < 64 ? message->count >= UINT64_C(1) << bits : message->count == UINT64_MAX;
 }
 
-/* The origin of a counter is chosen anew in a forked child, which would otherwise use its parent's
- * IVs again. */
-static void count_from_origin(struct message *message, uint8_t *made)
+/* A forked child would count through its parent's IVs again. It begins elsewhere, if that can be so
+ * far away that the two do not meet; if not, the application must begin anew. */
+static bool may_count(struct message *message)
 {
-    if (message->pid != getpid()) {
-        message->pid = getpid();
-        message->count = 0;
-        randombytes_buf(message->origin, message->iv_size);
+    if (message->pid == getpid()) {
+        return true;
     }
-    memcpy(made, message->origin, message->iv_size);
-    add(made, message->iv_size, message->count);
+    if (message->generator != CKG_GENERATE_COUNTER ||
+        8 * message->iv_size - message->fixed_bits < MESSAGE_RANDOM_BITS_MIN) {
+        return false;
+    }
+    message->pid = getpid();
+    message->count = 0;
+    randombytes_buf(message->origin, message->iv_size);
+    return true;
+}
+
+static bool is_counter(CK_GENERATOR_FUNCTION generator)
+{
+    return generator == CKG_GENERATE_COUNTER || generator == CKG_GENERATE_COUNTER_XOR;
 }
 
 /* Into message->iv, and to the application. */
@@ -147,11 +161,15 @@ static CKR_RESULT make_iv(struct message *message, const CK_GCM_MESSAGE_PARAMS *
     if (rv != CKR_OK) {
         return rv;
     }
+    if (is_counter(message->generator) && !may_count(message)) {
+        return CKR_TOKEN_RESOURCE_EXCEEDED;
+    }
     message->iv_size = params->ulIvLen;
     memcpy(message->iv, params->pIv, params->ulIvLen);
     switch (message->generator) {
     case CKG_GENERATE_COUNTER:
-        count_from_origin(message, made);
+        memcpy(made, message->origin, message->iv_size);
+        add(made, message->iv_size, message->count);
         break;
     case CKG_GENERATE_COUNTER_XOR:
         memcpy(made, message->origin, message->iv_size);

@@ -218,12 +218,18 @@ struct objects_value *objects_renew(struct objects *objects, struct objects_entr
         list_append(&objects->kept, entry);
     }
     objects_value_unref(entry->value);
+    value->sequence = ++objects->sequence;
     entry->value = value;
     entry->is_private = objects_flag(object, CKA_PRIVATE, false);
     if (objects->kept.count > OBJECTS_VALUES_MAX) {
         objects_forget(objects, objects->kept.oldest);
     }
     return value;
+}
+
+bool objects_is_newer(const struct objects_entry *entry, uint64_t sequence)
+{
+    return entry->value != NULL && entry->value->sequence > sequence;
 }
 
 /* An entry that is in the tables, and has no value yet. */

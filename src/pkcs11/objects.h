@@ -23,6 +23,7 @@ struct objects_value {
     atomic_uint references;
     struct quadhsm_object *object;
     uint64_t read_at_ms;
+    uint64_t sequence;         /* of the module's values: a later one has a higher one */
     _Atomic(struct key *) key; /* a public key ready for use, while nobody uses it */
 };
 
@@ -58,6 +59,7 @@ struct objects {
     struct objects_list kept;    /* token objects with a value */
     struct objects_list session; /* session objects */
     struct objects_reading reading;
+    uint64_t sequence; /* of the value that was kept last */
 };
 
 void objects_init(struct objects *objects);
@@ -74,6 +76,9 @@ struct objects_entry *objects_find_id(struct objects *objects, uint64_t slot, co
 /* Own @object as what is now known of @entry; NULL: it could not be kept, and was freed. */
 struct objects_value *objects_renew(struct objects *objects, struct objects_entry *entry,
                                     struct quadhsm_object *object, uint64_t now_ms);
+/* Was a value of @entry kept after @sequence, which objects->sequence was before a node was asked?
+ * What that node read may be older. */
+bool objects_is_newer(const struct objects_entry *entry, uint64_t sequence);
 /* Let go of what is known of a token object; its handle stays. */
 void objects_forget(struct objects *objects, struct objects_entry *entry);
 void objects_remove(struct objects *objects, struct objects_entry *entry);

@@ -333,8 +333,18 @@ void token_take_login(struct quadhsm_token *token, struct token_login *ret_login
     token->role = QUADHSM_ROLE_NONE;
 }
 
+static void (*before_give)(void);
+
+void pocket_before_give(void (*call)(void))
+{
+    before_give = call;
+}
+
 bool token_give_login(struct quadhsm_token *token, const struct token_login *login)
 {
+    if (before_give != NULL) {
+        before_give();
+    }
     token->role = login->role;
     token_epoch = login->revision;
     return true;

@@ -33,12 +33,16 @@ unsigned pocket_object_count(void);
 void pocket_empty(void);
 /* A page of a search has at most so many objects, 1,000 if nothing is said. */
 void pocket_set_page(size_t objects);
+/* Called once: a node has read what it was asked for, and its answer is on its way. */
+void pocket_before_answer(void (*call)(void));
 /* Pages that were asked for. */
 unsigned pocket_finds(void);
 /* Somebody changed the PIN of @role's login: it ends. */
 void pocket_end_tickets(void);
 /* Has somebody been logged in by quadhsm_login_context()? Then no more. */
 bool pocket_context(void);
+/* Called when a token is given its parent's login. */
+void pocket_before_give(void (*call)(void));
 
 unsigned pocket_handles_open(void);
 bool pocket_threads_forbidden(void);

@@ -184,6 +184,26 @@ static size_t place_after(const uint8_t *id)
     return place < pocket_objects_used ? place + 1 : 0;
 }
 
+static void (*before_answer)(void);
+
+void pocket_before_answer(void (*call)(void))
+{
+    before_answer = call;
+}
+
+/* What was read is on its way. */
+static int send_answer(void)
+{
+    void (*call)(void) = before_answer;
+    int error = pocket_leave(QUADHSM_OK);
+
+    before_answer = NULL;
+    if (call != NULL) {
+        call();
+    }
+    return error;
+}
+
 int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
                       size_t count, const uint8_t *after, size_t limit,
                       struct quadhsm_object ***ret_list, size_t *ret_count, bool *ret_more)
@@ -213,7 +233,7 @@ int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribut
     *ret_list = list;
     *ret_count = found;
     *ret_more = more;
-    return pocket_leave(QUADHSM_OK);
+    return send_answer();
 }
 
 int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
@@ -243,6 +263,7 @@ int quadhsm_read(struct quadhsm_token *token, const uint8_t id[QUADHSM_OBJECT_ID
     }
     if (error == QUADHSM_OK) {
         *ret_object = show(stored);
+        return send_answer();
     }
     return pocket_leave(error);
 }

@@ -198,6 +198,27 @@ START_TEST(what_was_cut_short_can_be_finished_and_is_not_used_before)
 }
 END_TEST
 
+static void lose_it_even_later(void)
+{
+    rig.before_proposal = lose_it_later;
+}
+
+/* All objects are gone, but nobody has said so in the record. */
+START_TEST(what_was_cut_short_at_its_very_end_can_be_finished_by_another_request)
+{
+    put_objects(1, 0);
+    rig.before_proposal = lose_it_even_later;
+    ck_assert_int_eq(init("po's pin", ""), QH_ENOQUORUM);
+    rig.no_majority = false;
+    ck_assert_uint_eq(objects(), 0);
+    ck_assert_uint_eq(marker_size(), 16);
+    ck_assert_int_eq(init_again(0x56, "po's pin"), QH_OK);
+    ck_assert_uint_eq(marker_size(), 0);
+    rig_init_role(HSM_ROLE_CO, "new pin");
+    ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "new pin"), QH_OK);
+}
+END_TEST
+
 START_TEST(a_repeated_request_goes_on_and_then_leaves_what_is_new_alone)
 {
     put_objects(150, 0);
@@ -212,6 +233,20 @@ START_TEST(a_repeated_request_goes_on_and_then_leaves_what_is_new_alone)
     ck_assert_uint_eq(objects(), 3);
     ck_assert_int_eq(init_again(0x56, "po's pin"), QH_OK);
     ck_assert_uint_eq(objects(), 0);
+}
+END_TEST
+
+static void put_one(void)
+{
+    put_objects(1, 0);
+}
+
+START_TEST(an_object_that_is_made_at_the_same_time_goes_too)
+{
+    rig.before_proposal = put_one;
+    ck_assert_int_eq(init("po's pin", ""), QH_OK);
+    ck_assert_uint_eq(objects(), 0);
+    ck_assert_uint_eq(marker_size(), 0);
 }
 END_TEST
 
@@ -365,7 +400,9 @@ int main(void)
     tcase_add_test(group, a_right_pin_takes_failures_back_and_unlocks_nobody_else);
     tcase_add_test(group, a_name_that_cannot_be_given_destroys_nothing);
     tcase_add_test(group, what_was_cut_short_can_be_finished_and_is_not_used_before);
+    tcase_add_test(group, what_was_cut_short_at_its_very_end_can_be_finished_by_another_request);
     tcase_add_test(group, a_repeated_request_goes_on_and_then_leaves_what_is_new_alone);
+    tcase_add_test(group, an_object_that_is_made_at_the_same_time_goes_too);
     tcase_add_test(group, a_record_that_changes_in_the_middle_stops_nothing);
     tcase_add_test(group, more_than_can_be_under_way_at_once_goes_too);
     group = add_case(suite, "claims", make_claimable);

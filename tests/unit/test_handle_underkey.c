@@ -406,6 +406,37 @@ END_TEST
 
 /* ---- derive ---- */
 
+/* KWP is KW with an IV that says how long the key is; KW shows its zeroes behind the key. */
+START_TEST(a_private_key_is_not_unwrapped_as_a_secret_with_its_padding)
+{
+    uint8_t iv[8] = {0xa6, 0x59, 0x59, 0xa6}, zeroes[16] = {0};
+    Quadhsm__Mechanism kw = of_type(CKM_AES_KEY_WRAP);
+    struct template template = empty, private_template = empty;
+    struct kept wrapping, private, wrapped;
+    struct bytes key = make_wrapping(&wrapping, true), blob;
+
+    with(&template, CKA_EC_PARAMS, span(p256_params, sizeof p256_params));
+    with_flag(&private_template, CKA_TOKEN, true);
+    with_flag(&private_template, CKA_EXTRACTABLE, true);
+    run_generate(HSM_ROLE_CO, CKM_EC_KEY_PAIR_GEN, &template, &private_template, QH_OK);
+    (void)keep(&private, answer_object(1)->ref->id);
+    blob = wrap(&wrapped, key, span(private.base, private.size), CKM_AES_KEY_WRAP_KWP);
+    begin_unwrapped(&template, false);
+    kw.iv = (ProtobufCBinaryData){sizeof iv, iv};
+    for (size_t size = blob.size - 15; size <= blob.size - 8; size++) {
+        iv[7] = (uint8_t)size;
+        run_unwrap(HSM_ROLE_CU, key, blob, &kw, &template, QH_EWRAPPED);
+    }
+    kw = of_type(CKM_AES_CBC_PAD);
+    kw.iv = (ProtobufCBinaryData){sizeof zeroes, zeroes};
+    run_wrap(HSM_ROLE_CU, key, span(private.base, private.size), &kw, QH_OK);
+    blob = keep(&wrapped, (ProtobufCBinaryData){answer_output().size,
+                                                (uint8_t *)(uintptr_t)answer_output().base});
+    kw.type = CKM_AES_CBC;
+    run_unwrap(HSM_ROLE_CU, key, blob, &kw, &template, QH_EWRAPPED);
+}
+END_TEST
+
 static void make_ec(struct kept *private, struct kept *point)
 {
     struct template template = empty, private_template = empty;
@@ -446,6 +477,7 @@ END_TEST
 
 START_TEST(a_salt_key_of_hkdf_must_be_meant_for_it)
 {
+    static const uint8_t hmac[8] = {CKM_SHA256_HMAC & 0xff, CKM_SHA256_HMAC >> 8};
     Quadhsm__Mechanism hkdf = of_type(CKM_HKDF_DERIVE), ecdh = of_type(CKM_ECDH1_DERIVE);
     struct kept base, salt, idle, first, point;
     struct template template, secret;
@@ -465,6 +497,11 @@ START_TEST(a_salt_key_of_hkdf_must_be_meant_for_it)
     run_create(HSM_ROLE_CO, &secret, QH_OK);
     run_derive(HSM_ROLE_CU, key, keep_id(&idle), &hkdf, &template, QH_EKEYUSE);
     run_derive(HSM_ROLE_CU, span(idle.base, idle.size), none, &hkdf, &template, QH_EKEYUSE);
+    begin_secret(&secret, true);
+    with(&secret, CKA_ALLOWED_MECHANISMS, span(hmac, sizeof hmac));
+    run_create(HSM_ROLE_CO, &secret, QH_OK);
+    run_derive(HSM_ROLE_CU, key, keep_id(&idle), &hkdf, &template, QH_EMECHANISM);
+    run_derive(HSM_ROLE_CU, span(idle.base, idle.size), none, &hkdf, &template, QH_EMECHANISM);
     make_ec(&idle, &point);
     run_derive(HSM_ROLE_CU, key, span(idle.base, idle.size), &hkdf, &template, QH_EKEYTYPE);
     ecdh.public_data = (ProtobufCBinaryData){point.size, point.base};
@@ -628,6 +665,7 @@ int main(void)
     tcase_add_test(group, a_key_that_always_authenticates_unwraps_with_a_ticket_for_the_operation);
     tcase_add_test(group, a_private_key_leaves_wrapped_and_comes_back);
     group = add_case(suite, "derive");
+    tcase_add_test(group, a_private_key_is_not_unwrapped_as_a_secret_with_its_padding);
     tcase_add_test(group, both_sides_derive_the_same_secret_and_may_read_it);
     tcase_add_test(group, a_salt_key_of_hkdf_must_be_meant_for_it);
     tcase_add_test(group, a_repeated_change_finds_its_answer_though_the_base_key_is_gone);

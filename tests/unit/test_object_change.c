@@ -309,6 +309,46 @@ START_TEST(trust_is_given_by_the_officer_alone_and_to_what_is_not_private)
 }
 END_TEST
 
+/* Else who may use it, or a copy of it, would open with it what it has wrapped. */
+START_TEST(a_trusted_secret_key_stays_what_the_officer_has_seen)
+{
+    static const CK_ATTRIBUTE_TYPE opening[] = {CKA_DECRYPT, CKA_UNWRAP};
+    static const change_call calls[] = {object_change, object_copy};
+    struct template template, trust = {.count = 0}, changes = {.count = 0};
+    struct object *plain, *trusted = NULL, *result;
+
+    begin_aes(&template);
+    with_flag(&template, CKA_PRIVATE, false);
+    with_flag(&template, CKA_DECRYPT, false);
+    with_flag(&template, CKA_WRAP, true);
+    plain = created(&template);
+    with_flag(&trust, CKA_TRUSTED, true);
+    ck_assert_int_eq(object_change_as(plain, all_of(&trust), true, &trusted), QH_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        changes.count = 0;
+        with_flag(&changes, opening[i / 2], true);
+        object_free(changed(calls[i % 2], plain, &changes));
+        assert_not_changed(calls[i % 2], trusted, &changes, QH_EREADONLY);
+        ck_assert_int_eq(object_change_as(trusted, all_of(&changes), true, &result), QH_OK);
+        object_free(changed(calls[i % 2], result, &changes));
+        object_free(result);
+        changes.count = 0;
+        with_flag(&changes, opening[i / 2], false);
+        object_free(changed(calls[i % 2], trusted, &changes));
+        changes.count = 0;
+        with_flag(&changes, CKA_TRUSTED, false);
+        assert_not_changed(calls[i % 2], trusted, &changes, QH_EREADONLY);
+        with_flag(&changes, opening[i / 2], true);
+        assert_not_changed(calls[i % 2], trusted, &changes, QH_EREADONLY);
+    }
+    ck_assert_int_eq(object_change_as(trusted, all_of(&changes), true, &result), QH_OK);
+    assert_flag(result, CKA_TRUSTED, false);
+    object_free(result);
+    object_free(trusted);
+    object_free(plain);
+}
+END_TEST
+
 START_TEST(what_a_key_is_cannot_be_changed)
 {
     static const CK_ATTRIBUTE_TYPE numbers[] = {CKA_CLASS, CKA_KEY_TYPE, CKA_VALUE_LEN,
@@ -431,6 +471,7 @@ int main(void)
     tcase_add_test(tcase, a_check_value_can_be_taken_away_and_not_be_given);
     tcase_add_test(tcase, the_public_half_of_a_private_key_may_be_named_as_it_is);
     tcase_add_test(tcase, trust_is_given_by_the_officer_alone_and_to_what_is_not_private);
+    tcase_add_test(tcase, a_trusted_secret_key_stays_what_the_officer_has_seen);
     tcase_add_test(tcase, what_a_key_is_cannot_be_changed);
     tcase_add_test(tcase, changes_are_checked_as_templates_are);
     tcase_add_test(tcase, a_certificate_can_be_given_another_id_and_label);

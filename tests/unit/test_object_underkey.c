@@ -72,6 +72,24 @@ START_TEST(what_asks_for_trust_is_wrapped_by_a_trusted_key_alone)
 }
 END_TEST
 
+/* With an IV of one's choice, a known key that is wrapped with it too tells the key stream. */
+START_TEST(what_asks_for_trust_is_not_wrapped_by_a_stream)
+{
+    struct object *key = aes(CKA_WRAP_WITH_TRUSTED, true), *wrapping = aes(CKA_PRIVATE, false);
+    struct template trust = {.count = 0};
+    struct object *trusted;
+
+    with_flag(&trust, CKA_TRUSTED, true);
+    ck_assert_int_eq(object_change_as(wrapping, all_of(&trust), true, &trusted), QH_OK);
+    assert_may_wrap(trusted, key, CKM_AES_GCM, QH_ENOTWRAPPABLE);
+    assert_may_wrap(trusted, key, CKM_AES_KEY_WRAP_KWP, QH_OK);
+    assert_may_wrap(trusted, wrapping, CKM_AES_GCM, QH_OK);
+    object_free(key);
+    object_free(wrapping);
+    object_free(trusted);
+}
+END_TEST
+
 START_TEST(classes_and_mechanisms_go_together)
 {
     struct object *wrapping = aes(CKA_TOKEN, true), *private = ec_private(), *data;
@@ -401,6 +419,7 @@ int main(void)
 
     tcase_add_test(group, a_key_is_wrapped_if_it_is_extractable);
     tcase_add_test(group, what_asks_for_trust_is_wrapped_by_a_trusted_key_alone);
+    tcase_add_test(group, what_asks_for_trust_is_not_wrapped_by_a_stream);
     tcase_add_test(group, classes_and_mechanisms_go_together);
     group = add_case(suite, "unwrap");
     tcase_add_test(group, an_unwrapped_key_has_a_past_outside);

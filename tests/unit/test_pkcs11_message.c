@@ -1,4 +1,7 @@
 /* The module from outside: messages, two operations at once, signatures with recovery. */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "crypto/mech.h"
 #include "tests/unit/pkcs11_fixture.h"
 
@@ -222,6 +225,67 @@ START_TEST(ivs_do_not_come_again)
     GIVES(CKR_ARGUMENTS_BAD, encrypt(&params, data, 4, data, &size));
     params = params_with(CKG_GENERATE, 32);
     OK(encrypt(&params, data, 4, data, &size));
+    fixture_stop();
+}
+END_TEST
+
+/* What a child gives for one message more, and the IV that it was given. */
+static CK_RV encrypt_in_child(CK_GCM_MESSAGE_PARAMS *params)
+{
+    struct {
+        CK_RV rv;
+        CK_BYTE iv[sizeof iv];
+    } told = {.rv = CKR_FUNCTION_FAILED};
+    CK_BYTE data[4] = {1};
+    CK_ULONG size = sizeof data;
+    int ends[2];
+    pid_t child;
+
+    ck_assert_int_eq(pipe(ends), 0);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        told.rv = encrypt(params, data, 4, data, &size);
+        memcpy(told.iv, iv, sizeof iv);
+        _exit(write(ends[1], &told, sizeof told) == (ssize_t)sizeof told ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(read(ends[0], &told, sizeof told), sizeof told);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    memcpy(iv, told.iv, sizeof iv);
+    return told.rv;
+}
+
+START_TEST(a_child_does_not_use_its_parents_ivs_again)
+{
+    static const struct {
+        CK_GENERATOR_FUNCTION generator;
+        CK_ULONG fixed_bits;
+        CK_RV rv;
+    } cases[] = {
+        {CKG_GENERATE_COUNTER, 32, CKR_OK},
+        {CKG_GENERATE_COUNTER, 33, CKR_TOKEN_RESOURCE_EXCEEDED},
+        {CKG_GENERATE_COUNTER_XOR, 0, CKR_TOKEN_RESOURCE_EXCEEDED},
+    };
+    CK_BYTE data[4] = {1}, childs[sizeof iv];
+    CK_ULONG size = sizeof data;
+
+    fixture_log_in();
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CK_GCM_MESSAGE_PARAMS params = params_with(cases[i].generator, cases[i].fixed_bits);
+
+        (void)begin_messages();
+        OK(encrypt(&params, data, 4, data, &size));
+        GIVES(cases[i].rv, encrypt_in_child(&params));
+        memcpy(childs, iv, sizeof iv);
+        OK(encrypt(&params, data, 4, data, &size));
+        if (cases[i].rv == CKR_OK) {
+            ck_assert_mem_ne(iv, childs, 12);
+        }
+        OK(C_MessageEncryptFinal(session));
+        OK(C_MessageDecryptFinal(session));
+    }
     fixture_stop();
 }
 END_TEST
@@ -474,6 +538,7 @@ int main(void)
     tcase_add_test(tcase, parameters_of_messages_are_checked);
     tcase_add_test(tcase, ivs_are_made_as_they_are_wanted);
     tcase_add_test(tcase, ivs_do_not_come_again);
+    tcase_add_test(tcase, a_child_does_not_use_its_parents_ivs_again);
     tcase_add_test(tcase, a_message_in_parts_is_the_message);
     tcase_add_test(tcase, messages_are_signed_one_after_the_other);
     tcase_add_test(tcase, two_operations_go_on_together);

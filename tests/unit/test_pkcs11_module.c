@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/pkcs11_fixture.h"
@@ -645,6 +646,49 @@ START_TEST(a_child_starts_with_its_parents_login_while_no_node_answers)
 }
 END_TEST
 
+static void *ask_module(void *done)
+{
+    CK_INFO info;
+
+    NEED(C_GetInfo(&info) == CKR_OK);
+    atomic_store((atomic_bool *)done, true);
+    return NULL;
+}
+
+/* fork() takes the library's locks, then the module's: whoever wants them in the other order and
+ * forks meanwhile waits for ever. */
+static void need_the_module_to_be_free(void)
+{
+    static atomic_bool done;
+    struct timespec pause = {.tv_nsec = 1000000};
+    pthread_t thread;
+
+    NEED(pthread_create(&thread, NULL, ask_module, &done) == 0);
+    for (unsigned i = 0; i < 5000 && !atomic_load(&done); i++) {
+        (void)nanosleep(&pause, NULL);
+    }
+    NEED(atomic_load(&done));
+    NEED(pthread_join(thread, NULL) == 0);
+}
+
+static void take_up_the_login(const struct key_pair *pair)
+{
+    (void)pair;
+    NEED(C_Initialize(NULL) == CKR_OK);
+    NEED(C_OpenSession(fixture_slot, CKF_SERIAL_SESSION, NULL, NULL, &session) == CKR_OK);
+    pocket_fail(QUADHSM_ECONN, 1000);
+    pocket_before_give(need_the_module_to_be_free);
+    NEED(log_in(session, CKU_USER, POCKET_CO_PIN) == CKR_OK);
+}
+
+START_TEST(a_login_is_taken_up_without_the_modules_lock)
+{
+    fixture_log_in();
+    in_child(take_up_the_login, NULL);
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(a_child_goes_on_starts_afresh_or_ends_and_its_parent_goes_on)
 {
     struct key_pair pair;
@@ -754,6 +798,7 @@ static TCase *session_cases(void)
     tcase_add_test(tcase, a_login_that_ended_elsewhere_is_said_and_can_be_made_again);
     tcase_add_test(tcase, a_child_is_not_logged_in_as_its_parent_is);
     tcase_add_test(tcase, a_child_starts_with_its_parents_login_while_no_node_answers);
+    tcase_add_test(tcase, a_login_is_taken_up_without_the_modules_lock);
     tcase_add_test(tcase, a_child_goes_on_starts_afresh_or_ends_and_its_parent_goes_on);
     tcase_add_test(tcase, a_child_is_whole_though_other_threads_were_inside);
     return tcase;

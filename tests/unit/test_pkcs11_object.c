@@ -590,6 +590,41 @@ START_TEST(a_changed_attribute_is_read_back_at_once)
 }
 END_TEST
 
+static CK_OBJECT_HANDLE renamed;
+
+static void rename_it(void)
+{
+    OK(set_label(session, renamed, "new"));
+}
+
+START_TEST(what_was_read_before_a_change_does_not_hide_it)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    CK_BYTE data[64] = {1};
+    CK_ULONG size = sizeof data;
+    struct key_pair pair;
+    char label[32];
+
+    fixture_log_in();
+    pair = make_ec(CK_TRUE, "old");
+    renamed = pair.private;
+    pocket_before_answer(rename_it);
+    ck_assert_uint_eq(find(session, NULL, 0, NULL), 2);
+    OK(get_label(renamed, label, sizeof label));
+    ck_assert_str_eq(label, "new");
+    OK(set_label(session, renamed, "old"));
+    /* What is known of it is let go of. */
+    OK(C_SignInit(session, &mechanism, renamed));
+    pocket_fail(QUADHSM_EKEYUSE, 1);
+    GIVES(CKR_KEY_FUNCTION_NOT_PERMITTED, C_Sign(session, data, 32, data, &size));
+    pocket_before_answer(rename_it);
+    OK(get_label(renamed, label, sizeof label));
+    OK(get_label(renamed, label, sizeof label));
+    ck_assert_str_eq(label, "new");
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(without_a_majority_nothing_changes_and_everything_is_still_read)
 {
     CK_OBJECT_HANDLE object;
@@ -765,6 +800,7 @@ int main(void)
     tcase_add_test(tcase, private_objects_are_not_seen_after_a_logout);
     tcase_add_test(tcase, attributes_are_read_from_what_is_known_and_again_when_it_is_old);
     tcase_add_test(tcase, a_changed_attribute_is_read_back_at_once);
+    tcase_add_test(tcase, what_was_read_before_a_change_does_not_hide_it);
     tcase_add_test(tcase, without_a_majority_nothing_changes_and_everything_is_still_read);
     tcase_add_test(tcase, an_rsa_private_key_tells_its_public_half_and_nothing_more);
     tcase_add_test(tcase, the_size_of_an_object_is_told);
