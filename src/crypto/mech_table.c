@@ -22,9 +22,9 @@
         type, CKK_EC_EDWARDS, 255, 448, (flags) | ON_CURVE, NO_DIGEST, cost \
     }
 /* P-256 has a fast implementation in OpenSSL, the others take ten times as long. */
-#define ECDH(type)                                                           \
-    {                                                                        \
-        type, CKK_EC, 255, 521, CKF_DERIVE | ON_CURVE, NO_DIGEST, MECH_HEAVY \
+#define ECDH(type, key_min)                                                      \
+    {                                                                            \
+        type, CKK_EC, key_min, 521, CKF_DERIVE | ON_CURVE, NO_DIGEST, MECH_HEAVY \
     }
 #define AES(type, flags)                                    \
     {                                                       \
@@ -77,8 +77,8 @@ static const struct mech_info table[] = {
     ECDSA(CKM_ECDSA_SHA256, CKM_SHA256),
     ECDSA(CKM_ECDSA_SHA384, CKM_SHA384),
     ECDSA(CKM_ECDSA_SHA512, CKM_SHA512),
-    ECDH(CKM_ECDH1_DERIVE),
-    ECDH(CKM_ECDH1_COFACTOR_DERIVE),
+    ECDH(CKM_ECDH1_DERIVE, 255),
+    ECDH(CKM_ECDH1_COFACTOR_DERIVE, 256) /* no Montgomery curves */,
     RSA(CKM_RSA_AES_KEY_WRAP, WRAPS, NO_DIGEST),
     EDWARDS(CKM_EC_EDWARDS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR, MECH_HEAVY),
     {CKM_EC_MONTGOMERY_KEY_PAIR_GEN, CKK_EC_MONTGOMERY, 255, 448, CKF_GENERATE_KEY_PAIR | ON_CURVE,

@@ -157,6 +157,10 @@ QH_RESULT object_unwrap(struct bytes material, struct attributes template,
     }
     if (err == QH_OK) {
         draft_put_foreign(&draft);
+        /* It was outside and may go there again, unless the template says otherwise. */
+        if (draft_find(&draft, CKA_EXTRACTABLE) == NULL) {
+            draft_put_flag(&draft, CKA_EXTRACTABLE, true);
+        }
         err = draft_finish(&draft, ret_object);
     }
     draft_close(&draft);

@@ -166,6 +166,19 @@ START_TEST(flags_come_in_pairs)
 }
 END_TEST
 
+/* Curve25519 has 255 bits, and no cofactor mode of its own. */
+START_TEST(the_smallest_curve_is_one_that_the_mechanism_takes)
+{
+    const struct mech_info *plain = mech_find(CKM_ECDH1_DERIVE);
+    const struct mech_info *cofactor = mech_find(CKM_ECDH1_COFACTOR_DERIVE);
+
+    ck_assert(mech_takes(plain, CKK_EC_MONTGOMERY));
+    ck_assert_uint_eq(plain->key_min, 255);
+    ck_assert(!mech_takes(cofactor, CKK_EC_MONTGOMERY));
+    ck_assert_uint_eq(cofactor->key_min, 256);
+}
+END_TEST
+
 /* Every mechanism with every key: it works if and only if the table says so. */
 START_TEST(what_does_not_fit_is_refused_by_name)
 {
@@ -326,6 +339,7 @@ int main(void)
     tcase_add_test(tests, every_mechanism_of_the_table_works_there_and_back);
     tcase_add_test(tests, the_table_is_sorted_and_each_entry_is_found);
     tcase_add_test(tests, flags_come_in_pairs);
+    tcase_add_test(tests, the_smallest_curve_is_one_that_the_mechanism_takes);
     tcase_add_test(tests, what_does_not_fit_is_refused_by_name);
     tcase_add_test(tests, a_mechanism_that_does_not_exist_is_refused);
     tcase_add_test(tests, memory_that_runs_out_is_an_error_and_the_key_survives);

@@ -142,10 +142,28 @@ START_TEST(an_unwrapped_key_has_a_past_outside)
     assert_flag(object, CKA_ALWAYS_SENSITIVE, false);
     assert_flag(object, CKA_NEVER_EXTRACTABLE, false);
     assert_flag(object, CKA_SENSITIVE, true);
-    assert_flag(object, CKA_EXTRACTABLE, false);
+    assert_flag(object, CKA_EXTRACTABLE, true);
     ck_assert_uint_eq(object_ulong(object, CKA_VALUE_LEN, 0), 16);
     ck_assert_uint_eq(object_ulong(object, CKA_KEY_GEN_MECHANISM, 0), CK_UNAVAILABLE_INFORMATION);
     ck_assert_uint_eq(object_attribute(object, CKA_CHECK_VALUE)->value.size, 3);
+    object_free(object);
+}
+END_TEST
+
+START_TEST(an_unwrapped_key_may_leave_unless_the_template_says_otherwise)
+{
+    struct template template;
+    struct object *object;
+
+    begin_unwrap(&template, CKK_AES);
+    with_flag(&template, CKA_EXTRACTABLE, false);
+    ck_assert_int_eq(object_unwrap(bytes_16(), all_of(&template), &object), QH_OK);
+    assert_flag(object, CKA_EXTRACTABLE, false);
+    assert_flag(object, CKA_NEVER_EXTRACTABLE, false);
+    object_free(object);
+    begin_unwrap(&template, CKK_AES);
+    ck_assert_int_eq(object_unwrap(bytes_16(), all_of(&template), &object), QH_OK);
+    assert_flag(object, CKA_EXTRACTABLE, true);
     object_free(object);
 }
 END_TEST
@@ -405,6 +423,7 @@ int main(void)
     tcase_add_test(group, classes_and_mechanisms_go_together);
     group = add_case(suite, "unwrap");
     tcase_add_test(group, an_unwrapped_key_has_a_past_outside);
+    tcase_add_test(group, an_unwrapped_key_may_leave_unless_the_template_says_otherwise);
     tcase_add_test(group, a_template_says_what_comes_out);
     tcase_add_test(group, the_size_is_what_the_type_and_the_template_say);
     tcase_add_test(group, a_private_key_is_unwrapped_as_what_it_is);
