@@ -97,6 +97,7 @@ static QH_RESULT read_partition(const struct build *build, const struct store_re
     partition->mod_revision = record->mod_revision;
     partition->tries = message->tries;
     partition->tries_total = message->tries_total;
+    partition->generation = message->generation;
     partition->claimable = message->claimable && partition->roles[HSM_ROLE_PO].verifier[0] == '\0';
     /* What a later version may allow is not known here. */
     partition->export = message->export <= OBJECT_EXPORT_CLEAR ? (enum object_export)message->export

@@ -38,6 +38,7 @@ struct directory_partition {
     uint64_t mod_revision;
     uint32_t tries, tries_total;
     bool claimable; /* and not claimed yet */
+    uint64_t generation;
     enum object_export export;
     struct secret *key;
     struct directory_role roles[HSM_ROLES]; /* by enum hsm_role; PO, CO, CU */

@@ -142,13 +142,17 @@ QH_RESULT object_encode(const struct object *object, struct secret **ret_plain);
 QH_RESULT object_decode(struct bytes plain, bool with_material, struct object **ret_object);
 
 /* Sealed and encoded. @partition_key: of struct directory_partition. For a session object @id is
- * NULL. Errors: those of the two steps. Owns: free(ret_value->base). */
+ * NULL, and @counter the partition's generation. Errors: those of the two steps.
+ * Owns: free(ret_value->base). */
 QH_RESULT object_seal(const struct secret *partition_key, const uint8_t cluster[16],
                       const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
                       uint64_t counter, const struct object *object, struct bytes *ret_value);
 QH_RESULT object_open(const struct secret *partition_key, const uint8_t cluster[16],
                       const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
                       struct bytes value, bool with_material, struct object **ret_object);
+/* Is a session object of this generation, by what it says of itself? That is checked when it is
+ * opened. Errors: QH_ENOTFOUND. */
+QH_RESULT object_check_generation(struct bytes sealed, uint64_t generation);
 /* The same through @room, secret memory of STORE_VALUE_SIZE_MAX bytes, used again and again by who
  * opens many. The caller wipes it when done. */
 QH_RESULT object_open_in(const struct secret *partition_key, const uint8_t cluster[16],

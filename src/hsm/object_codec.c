@@ -222,6 +222,13 @@ QH_RESULT object_seal(const struct secret *partition_key, const uint8_t cluster[
     return QH_OK;
 }
 
+QH_RESULT object_check_generation(struct bytes sealed, uint64_t generation)
+{
+    uint64_t counter;
+
+    return seal_counter(sealed, &counter) == QH_OK && counter == generation ? QH_OK : QH_ENOTFOUND;
+}
+
 QH_RESULT object_open_in(const struct secret *partition_key, const uint8_t cluster[16],
                          const uint8_t partition[PARTITION_ID_SIZE], const uint8_t *id,
                          struct bytes value, bool with_material, struct secret *room,

@@ -81,6 +81,7 @@ static QH_RESULT put_init(struct request *request, const struct store *store,
     enum qh_err err = set_name(request, store, message, list, ret_detail);
 
     message->claimable = false;
+    message->generation++;
     if (err == QH_OK) {
         err = reset_roles(request, store, record, list);
     }

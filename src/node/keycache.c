@@ -237,6 +237,10 @@ QH_RESULT keycache_get_session(struct keycache *cache, const struct keyring *key
     if (cache == NULL) {
         return QH_ENOMEM;
     }
+    err = object_check_generation(sealed, partition->generation);
+    if (err != QH_OK) {
+        return err;
+    }
     follow_keyring(cache, keyring);
     memcpy(wanted.partition, partition->id, sizeof wanted.partition);
     (void)crypto_generichash(wanted.name, sizeof wanted.name, sealed.base, sealed.size, NULL, 0);

@@ -89,7 +89,7 @@ QH_RESULT object_scene_put_session(const struct object_scene *scene, const struc
 {
     struct bytes sealed;
     enum qh_err err = object_seal(scene->partition->key, scene->cluster, scene->partition->id, NULL,
-                                  0, object, &sealed);
+                                  scene->partition->generation, object, &sealed);
 
     if (err == QH_OK) {
         err = object_answer_add(list, object, scene->partition->export, NULL, sealed, 0);
@@ -121,11 +121,14 @@ QH_RESULT object_scene_session(const struct request *request, const struct objec
 {
     struct bytes sealed = {ref->session.data, ref->session.len};
     struct object *object;
-    enum qh_err err = object_open(scene->partition->key, scene->cluster, scene->partition->id, NULL,
-                                  sealed, true, &object);
+    enum qh_err err = object_check_generation(sealed, scene->partition->generation);
 
+    if (err == QH_OK) {
+        err = object_open(scene->partition->key, scene->cluster, scene->partition->id, NULL, sealed,
+                          true, &object);
+    }
     if (err != QH_OK) {
-        /* Forged, or of another partition: there is no such object. */
+        /* Forged, of before C_InitToken, or of another partition: there is no such object. */
         return err == QH_ENOMEM || err == QH_ESYSTEM ? err : QH_ENOTFOUND;
     }
     err = object_scene_may_read(request, object->is_private);

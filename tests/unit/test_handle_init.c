@@ -1,5 +1,6 @@
 /* C_InitToken: the PIN, what goes and what stays, claims, and what is left when it is cut short. */
 #include "hsm/object.h"
+#include "node/keycache.h"
 #include "node/wipe.h"
 #include "tests/unit/admin_rig.h"
 
@@ -113,6 +114,55 @@ START_TEST(everything_goes_but_what_cannot_be_destroyed)
     ck_assert_uint_eq(marker_size(), 0);
     rig_init_role(HSM_ROLE_CO, "another");
     ck_assert_int_eq(rig_log_in(USER, HSM_ROLE_CO, "another"), QH_OK);
+}
+END_TEST
+
+/* Sealed by the partition's key, which stays as it is. */
+static struct bytes make_session_key(void)
+{
+    static const uint8_t no = 0, value[16] = {1};
+    uint8_t class[8] = {CKO_SECRET_KEY}, type[8] = {CKK_AES};
+    struct attribute list[] = {{CKA_CLASS, {class, 8}},
+                               {CKA_KEY_TYPE, {type, 8}},
+                               {CKA_TOKEN, {&no, 1}},
+                               {CKA_VALUE, {value, sizeof value}}};
+    const struct directory_partition *partition = rig_partition(3);
+    struct object *object;
+    struct bytes sealed;
+
+    ck_assert_int_eq(object_create((struct attributes){list, 4}, &object), QH_OK);
+    ck_assert_int_eq(object_seal(partition->key, hsm_cluster, first, NULL, partition->generation,
+                                 object, &sealed),
+                     QH_OK);
+    object_free(object);
+    return sealed;
+}
+
+static enum qh_err use_session_key(struct bytes sealed)
+{
+    const struct object *object;
+    struct key *key;
+    enum qh_err err;
+
+    view_enter();
+    err = keycache_get_session(keycache_mine(), rig.keyring, rig_partition(3), sealed, 1, &key,
+                               &object);
+    view_leave();
+    return err;
+}
+
+START_TEST(session_objects_of_before_are_none_any_more)
+{
+    struct bytes before = make_session_key(), after;
+
+    ck_assert_int_eq(use_session_key(before), QH_OK);
+    ck_assert_int_eq(init("po's pin", ""), QH_OK);
+    ck_assert_int_eq(use_session_key(before), QH_ENOTFOUND);
+    after = make_session_key();
+    ck_assert_int_eq(use_session_key(after), QH_OK);
+    hsm_free(before);
+    hsm_free(after);
+    keycache_close();
 }
 END_TEST
 
@@ -395,6 +445,7 @@ int main(void)
     TCase *group = add_case(suite, "init", begin);
 
     tcase_add_test(group, everything_goes_but_what_cannot_be_destroyed);
+    tcase_add_test(group, session_objects_of_before_are_none_any_more);
     tcase_add_test(group, an_empty_partition_needs_one_transaction);
     tcase_add_test(group, a_wrong_pin_is_counted_and_destroys_nothing);
     tcase_add_test(group, a_right_pin_takes_failures_back_and_unlocks_nobody_else);
