@@ -54,7 +54,7 @@ static CKR_RESULT init_token(CK_SLOT_ID id, const void *pin, CK_ULONG size,
     /* A label of blanks leaves the partition its name. */
     error = quadhsm_init_token(slot->token, pin, size, name[0] != 0 ? name : NULL);
     slot_list_changed();
-    if (error == QUADHSM_OK) {
+    if (error == QUADHSM_OK || error == QUADHSM_EUNKNOWN) {
         module_lock();
         objects_remove_token(module_objects(), slot->id);
         search_cache_clear();
