@@ -25,7 +25,7 @@ extern struct conform conform;
 
 /* ---- checks (conform_check.c) ---- */
 
-/* What the checks that follow are about: said before each that fails. */
+/* What the checks that follow are about: said before each that fails, and counted as one. */
 void about(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool expect(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool expect_rv(CK_RV rv, CK_RV wanted, const char *format, ...)

@@ -8,13 +8,28 @@
 
 struct conform conform;
 
-static unsigned passed, failed;
+/* What is counted is a subject, whatever number of calls it takes; each failure of one is told. */
+static unsigned passed, failed, calls;
+static unsigned subject_calls, subject_failures;
 static char subject[160];
+
+static void end_subject(void)
+{
+    if (subject_failures > 0) {
+        failed++;
+    } else if (subject_calls > 0) {
+        passed++;
+    }
+    calls += subject_calls;
+    subject_calls = 0;
+    subject_failures = 0;
+}
 
 void about(const char *format, ...)
 {
     va_list list;
 
+    end_subject();
     va_start(list, format);
     vsnprintf(subject, sizeof subject, format, list);
     va_end(list);
@@ -22,10 +37,9 @@ void about(const char *format, ...)
 
 static bool note(bool holds, const char *what, const char *detail)
 {
-    if (holds) {
-        passed++;
-    } else {
-        failed++;
+    subject_calls++;
+    if (!holds) {
+        subject_failures++;
         printf("FAILED: %s: %s%s\n", subject, what, detail);
     }
     return holds;
@@ -76,6 +90,8 @@ void must(bool holds, const char *what)
 
 int checks_finish(void)
 {
+    end_subject();
+    printf("%u calls were looked at\n", calls);
     printf("%u passed, %u failed\n", passed, failed);
     return failed > 0 || passed == 0;
 }
