@@ -130,7 +130,7 @@ static enum qh_err decrypt_short(const struct mech_call *call, EVP_CIPHER_CTX *c
 static enum qh_err make(const struct mech_call *call, uint8_t *out, size_t room, size_t *ret_size)
 {
     bool encrypting = call->use == KEY_ENCRYPT;
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER_CTX *ctx = NULL;
     struct bytes iv;
     int size = 0;
     enum qh_err err = choose_iv(call, &iv);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define REPLAY_FILES_MAX 4096u
-#define REPLAY_RUNS_DEFAULT 20000u
+#define REPLAY_RUNS_DEFAULT 8000u
 #define REPLAY_SEED_DEFAULT 1u
 #define REPLAY_MUTATED_SIZE_MAX 4096u /* bytes; short inputs are many inputs */
 #define REPLAY_SECONDS_MAX 120u       /* a target that hangs is ended by SIGALRM */

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,17 +334,19 @@ void token_take_login(struct quadhsm_token *token, struct token_login *ret_login
     token->role = QUADHSM_ROLE_NONE;
 }
 
-static void (*before_give)(void);
+static void (*_Atomic before_give)(void);
 
 void pocket_before_give(void (*call)(void))
 {
-    before_give = call;
+    atomic_store(&before_give, call);
 }
 
 bool token_give_login(struct quadhsm_token *token, const struct token_login *login)
 {
-    if (before_give != NULL) {
-        before_give();
+    void (*call)(void) = atomic_load(&before_give);
+
+    if (call != NULL) {
+        call();
     }
     token->role = login->role;
     token_epoch = login->revision;

@@ -1,5 +1,6 @@
 /* The pocket cluster's objects: made, found, changed and used. */
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,20 +185,19 @@ static size_t place_after(const uint8_t *id)
     return place < pocket_objects_used ? place + 1 : 0;
 }
 
-static void (*before_answer)(void);
+static void (*_Atomic before_answer)(void);
 
 void pocket_before_answer(void (*call)(void))
 {
-    before_answer = call;
+    atomic_store(&before_answer, call);
 }
 
 /* What was read is on its way. */
 static int send_answer(void)
 {
-    void (*call)(void) = before_answer;
+    void (*call)(void) = atomic_exchange(&before_answer, NULL);
     int error = pocket_leave(QUADHSM_OK);
 
-    before_answer = NULL;
     if (call != NULL) {
         call();
     }

@@ -174,16 +174,19 @@ START_TEST(errors_of_one_node_send_the_call_elsewhere)
                                          QH_EIO,     QH_ENOQUORUM,      QH_ETIMEOUT};
 
     for (unsigned i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-        unsigned asked;
+        unsigned asked, turn = 0;
 
-        peer_set_error(peers[0], 0, NULL);
-        open_ready(PEERS);
-        asked = peer_requests(peers[0]);
-        peer_set_error(peers[0], errors[i], "not here");
-        ck_assert_int_eq(call_random(), QH_OK);
-        ck_assert_str_ne(quadhsm_last_node(), "alpha");
+        /* Again, if a measurement saw the error first and nobody asked. */
+        do {
+            peer_set_error(peers[0], 0, NULL);
+            open_ready(PEERS);
+            asked = peer_requests(peers[0]);
+            peer_set_error(peers[0], errors[i], "not here");
+            ck_assert_int_eq(call_random(), QH_OK);
+            ck_assert_str_ne(quadhsm_last_node(), "alpha");
+            quadhsm_close(handle);
+        } while (peer_requests(peers[0]) == asked && ++turn < 20);
         ck_assert_uint_eq(peer_requests(peers[0]), asked + 1);
-        quadhsm_close(handle);
     }
     handle = NULL;
 }

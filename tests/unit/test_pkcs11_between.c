@@ -126,6 +126,14 @@ START_TEST(a_login_is_taken_up_without_the_modules_lock)
 }
 END_TEST
 
+/* In a forked child ThreadSanitizer takes a lock for held that the hooks of fork() have released.
+ */
+#if defined(__SANITIZE_THREAD__)
+static const bool follows_no_forks = true;
+#else
+static const bool follows_no_forks = false;
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("pkcs11_between");
@@ -133,7 +141,9 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, what_was_read_before_a_change_does_not_hide_it);
-    tcase_add_test(tcase, a_login_is_taken_up_without_the_modules_lock);
+    if (!follows_no_forks) {
+        tcase_add_test(tcase, a_login_is_taken_up_without_the_modules_lock);
+    }
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }
