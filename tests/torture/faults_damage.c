@@ -15,6 +15,7 @@
 #include "tests/torture/process.h"
 
 #define VALUE_SIZE 2000u
+#define CLOSED_MIN 3u /* closed segments */
 #define COMPACTED_WRITES_MAX 60000u
 #define WRITES_TURN 2000u
 
@@ -130,7 +131,22 @@ static struct {
     size_t ack_count;
 } original;
 
-/* There are snapshots, and the log begins after the first entry: it does not do without them. */
+static unsigned count_files(const char *dir, const struct damage *damage)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(dir, &entries, NULL, NULL);
+    unsigned fitting = 0;
+
+    for (int i = 0; i < count; i++) {
+        fitting += fits(entries[i]->d_name, damage);
+        free(entries[i]);
+    }
+    free(entries);
+    return fitting;
+}
+
+/* There are snapshots, and the log begins after the first entry: it does not do without them. Of
+ * its closed segments the one in the middle has others on both sides. */
 static bool is_compacted(const struct scene *scene)
 {
     struct damage first_snapshot = {.prefix = "snapshot-", .suffix = ".meta", .which = FIRST};
@@ -138,7 +154,8 @@ static bool is_compacted(const struct scene *scene)
     char *raft_dir = process_format("%s/raft", scene->cluster.nodes[0].dir);
     char *snapshot = find_file(raft_dir, &first_snapshot);
     char *segment = find_file(raft_dir, &first_segment);
-    bool compacted = snapshot != NULL && segment != NULL && strtoull(segment, NULL, 10) > 1;
+    bool compacted = snapshot != NULL && segment != NULL && strtoull(segment, NULL, 10) > 1 &&
+                     count_files(raft_dir, &first_segment) >= CLOSED_MIN;
 
     free(raft_dir);
     free(snapshot);
