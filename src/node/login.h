@@ -1,9 +1,10 @@
 /* The check of a PIN, which costs a try if it is wrong: for Login and RolePasswd.
  *
  *   service thread   login_begin()   who, as what, not locked; the PIN leaves the message
- *   slow worker      login_verify()  takes a try, Argon2id; nothing if the PIN is known
- * (pincache.h) control thread   login_build()   counts the failure, or takes the client's own back
+ *   slow worker      login_verify()  takes a try, Argon2id
+ *   control thread   login_build()   counts the failure, or takes the client's own back
  *
+ * A PIN that is known to be right (pincache.h) takes no try and no Argon2id, on a quick worker.
  * A wrong PIN is answered when it is counted, not before. The request id is changed to one that
  * depends on the PIN too: a retry is the same try, another PIN under the same id is not. */
 #ifndef QH_NODE_LOGIN_H

@@ -1,4 +1,5 @@
-/* C_Login, C_LoginUser, C_Logout. PINs are passed through and never kept. */
+/* C_Login, C_LoginUser, C_Logout. PINs are passed through and never kept; of the last right one a
+ * keyed hash is, for forked children. */
 #include "pkcs11/login.h"
 
 #include <sodium.h>
