@@ -65,16 +65,34 @@ END
 starts() {
     haproxy -db -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 &
     servers+=($!)
+    listens_soon "${servers[0]}" 7480 || { cat "$work/haproxy.log"; return 1; }
     stunnel "$work/stunnel.conf" >"$work/stunnel.out" 2>&1 &
     servers+=($!)
     serves_soon "${servers[1]}" "${targets[0]}" || { tail "$work"/stunnel.*; return 1; }
+}
+
+# HAProxy answers no handshake of ours, so that stunnel's first one does not show that it is there.
+listens_soon() { # PROCESS PORT
+    for _ in $(seq 400); do
+        if (exec 3<>"/dev/tcp/$host/$2") 2>/dev/null; then
+            return 0
+        fi
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.05
+    done
+    echo "nothing listens at port $2"
+    return 1
 }
 
 # HAProxy answers, and knows the client's address.
 answers() { # PORT
     printf 'GET / HTTP/1.0\r\n\r\n' |
         openssl s_client -connect "$host:$1" -CAfile "$work/both.crt" -quiet -ign_eof >"$work/page" 2>&1
-    grep -q '^127\.0\.0\.1 by HAProxy' "$work/page" || { cat "$work/page" "$work/haproxy.log"; return 1; }
+    grep -q '^127\.0\.0\.1 by HAProxy' "$work/page" || {
+        cat "$work/page" "$work/haproxy.log"
+        tail -n 20 "$work/stunnel.log"
+        return 1
+    }
 }
 
 all_run() {
