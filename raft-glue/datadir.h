@@ -29,9 +29,10 @@ QH_RESULT datadir_lock(const char *dir, int *ret_fd);
  *   - a log that ends before a snapshot that a leader sent (see check_stale() in logdir.c).
  * Everything else that is damaged is refused, never mended: a truncated or changed closed
  * segment, snapshot or metadata, a changed open segment (segment.h says what can be told there, and
- * metadata.h there), a gap in the log, a renamed "corrupt-" file, a file of another kind, too
- * little free space, a directory that cannot be written. Each refusal is logged in one line
- * with the file, what is wrong with it, and what to do; a refused directory stays as it was.
+ * metadata.h there), a gap in the log, a log whose end is missing (as far as closednote.h knows),
+ * a renamed "corrupt-" file, a file of another kind, too little free space, a directory that
+ * cannot be written. Each refusal is logged in one line with the file, what is wrong with it, and
+ * what to do; a refused directory stays as it was.
  * @member: the identity says that there was a log; then an empty directory is QH_EROLLEDBACK.
  * Errors: QH_ECORRUPT, QH_EROLLEDBACK, QH_ENOSPACE, QH_EIO, QH_EPERM, QH_EVERSION, QH_ENOMEM,
  *         QH_ESYSTEM. */

@@ -123,6 +123,7 @@ static int link_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
 
     if (rv == 0) {
         link->recv_cb = recv;
+        link_closed_look_later(link); /* loading closes what was open */
     }
     return rv;
 }
@@ -168,6 +169,12 @@ QH_RESULT link_init(struct link *link, uv_loop_t *loop, const char *dir, unsigne
     link->io.start = link_start;
     link->io.send = link_send;
     err = link_truncate_init(link, loop, dir);
+    if (err == QH_OK) {
+        err = link_closed_init(link, loop);
+        if (err != QH_OK) {
+            link_truncate_close(link);
+        }
+    }
     if (err != QH_OK) {
         raft_uv_close(&link->io);
     }
@@ -181,6 +188,7 @@ void link_set_transport(struct link *link, struct transport *transport)
 
 void link_close(struct link *link)
 {
+    link_closed_close(link);
     link_truncate_close(link);
     raft_uv_close(&link->io);
     memset(link, 0, sizeof(*link));

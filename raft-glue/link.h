@@ -11,6 +11,7 @@
 #include "raft-glue/transport.h"
 
 struct link_append; /* waits for a truncation */
+struct link_closed; /* the note of the closed segments: link_closed.c */
 
 struct link {
     struct raft_io io; /* raft_uv's, with send, start, append and truncate replaced */
@@ -32,9 +33,11 @@ struct link {
     uint64_t truncate_deadline_ms;
     struct link_append *held; /* in order */
     struct link_append **held_end;
+    struct link_closed *closed;
 };
 
 #define LINK_TRUNCATE_MS 10000u
+#define LINK_CLOSED_MS 200u /* between two looks at which segments are closed */
 
 /* The sizes of a new log file, in bytes. */
 #define LINK_SEGMENT_SIZE_MIN (64u << 10)
@@ -47,13 +50,19 @@ struct link {
  * back later, once, for what it takes. An answer to AppendEntries that fails at once makes
  * libraft 0.15 free the entries twice; the guard keeps that from it (R5).
  * Errors: QH_ENOTFOUND (no such directory), QH_EINVAL (path or size), QH_ENOMEM, QH_EPERM,
- *         QH_ESYSTEM.
+ *         QH_ESYSTEM, those of closednote_read().
  * Owns:   link_close() after raft's close callback, and after the transport has called back
  *         for everything that was sent; the loop runs once more before it is closed. */
 QH_RESULT link_init(struct link *link, uv_loop_t *loop, const char *dir, unsigned segment_size);
 /* link_truncate.c, for link.c alone. Errors: QH_ENOMEM. */
 QH_RESULT link_truncate_init(struct link *link, uv_loop_t *loop, const char *dir);
 void link_truncate_close(struct link *link);
+/* link_closed.c, for those two alone. Errors: those of closednote_read(), QH_ENOMEM, QH_ESYSTEM. */
+QH_RESULT link_closed_init(struct link *link, uv_loop_t *loop);
+void link_closed_close(struct link *link);
+void link_closed_look_later(struct link *link);
+/* What is behind @index is about to be removed. Gives 0 or RAFT_IOERR. */
+int link_closed_lower(struct link *link, uint64_t index);
 
 void link_set_transport(struct link *link, struct transport *transport);
 void link_close(struct link *link);

@@ -139,8 +139,11 @@ static void on_poll(uv_timer_t *timer)
 static int link_truncate(struct raft_io *io, raft_index index)
 {
     struct link *link = link_of(io);
-    int rv = link->uv_truncate(io, index);
+    int rv = link_closed_lower(link, index - 1);
 
+    if (rv == 0) {
+        rv = link->uv_truncate(io, index);
+    }
     if (rv != 0) {
         return rv;
     }
@@ -158,6 +161,7 @@ static int link_append(struct raft_io *io, struct raft_io_append *request,
     struct link *link = link_of(io);
     struct link_append *append;
 
+    link_closed_look_later(link);
     if (link->truncating == 0) {
         return link->uv_append(io, request, entries, n, cb);
     }

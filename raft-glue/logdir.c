@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "raft-glue/closednote.h"
 #include "raft-glue/diskio.h"
 #include "raft-glue/snapmeta.h"
 #include "store/store.h"
@@ -382,6 +383,39 @@ static QH_RESULT check_stale(struct check *check)
     return QH_OK;
 }
 
+/* The log has to reach as far as it once did: what is not in closed segments may be numbered only
+ * from there on. Here open segments may stand behind, so that nothing else tells that one is
+ * missing. */
+static QH_RESULT check_note(struct check *check)
+{
+    struct logdir *logdir = check->logdir;
+    size_t closed = logdir->closed_count;
+    uint64_t reached = closed > 0 ? logdir->segments[closed - 1].last : snapshot_index(check);
+    char problem[120];
+    uint64_t noted;
+    enum qh_err err;
+
+    if (!logdir->has_note) {
+        return QH_OK;
+    }
+    err = closednote_read(logdir->fd, &noted);
+    if (err == QH_EVERSION) {
+        return logdir_refuse(logdir, err, CLOSEDNOTE_NAME, "it is of another version",
+                             "run the version that wrote it");
+    }
+    if (err != QH_OK) {
+        return logdir_refuse(logdir, err, CLOSEDNOTE_NAME, "it is damaged or cannot be read",
+                             LOGDIR_REJOIN);
+    }
+    if (reached >= noted) {
+        return QH_OK;
+    }
+    (void)snprintf(problem, sizeof(problem),
+                   "closed segments with the entries %" PRIu64 " to %" PRIu64 " are missing",
+                   reached + 1, noted);
+    return refuse(check, ".", problem);
+}
+
 /* The entries */
 
 static QH_RESULT check_entry(struct check *check, const struct logdir_segment *segment,
@@ -545,8 +579,8 @@ static QH_RESULT mend(struct check *check)
 static QH_RESULT check_all(struct check *check)
 {
     static enum qh_err (*const rules[])(struct check *) = {
-        check_metadata, check_snapshot, check_twins,   check_sequence,
-        check_open,     check_stale,    check_entries, check_term};
+        check_metadata, check_snapshot, check_twins,   check_sequence, check_open,
+        check_stale,    check_note,     check_entries, check_term};
     enum qh_err err = QH_OK;
 
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && err == QH_OK; i++) {

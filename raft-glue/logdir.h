@@ -45,6 +45,7 @@ struct logdir {
     struct logdir_snapshot *snapshots; /* oldest first */
     size_t snapshot_count;
     bool has_metadata[2];
+    bool has_note; /* closednote.h */
     /* After logdir_check(): */
     const struct logdir_snapshot *snapshot; /* the one that counts, or NULL */
     struct metadata metadata;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "raft-glue/closednote.h"
 #include "raft-glue/diskio.h"
 #include "raft-glue/logdir.h"
 
@@ -18,7 +19,8 @@
 static bool is_ignored(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0 ||
-           strcmp(name, ".probe") == 0 || strncmp(name, "tmp-", 4) == 0;
+           strcmp(name, ".probe") == 0 || strcmp(name, CLOSEDNOTE_TEMPORARY) == 0 ||
+           strncmp(name, "tmp-", 4) == 0;
 }
 
 /* The names are parsed as libraft does, and written again, so that only its own spelling counts. */
@@ -130,6 +132,10 @@ static QH_RESULT add_file(struct logdir *logdir, const char *name)
     }
     if (strcmp(name, "metadata1") == 0 || strcmp(name, "metadata2") == 0) {
         logdir->has_metadata[name[8] - '1'] = true;
+        return QH_OK;
+    }
+    if (strcmp(name, CLOSEDNOTE_NAME) == 0) {
+        logdir->has_note = true;
         return QH_OK;
     }
     if (parse_segment(name, &segment)) {

@@ -2,6 +2,7 @@
  * refuses to start and names the file and what to do, or it starts and becomes equal to the
  * others; it never holds a wrong state. */
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -163,6 +164,29 @@ static bool is_compacted(const struct scene *scene)
     return compacted;
 }
 
+/* Has the first node noted how far its closed segments go? The number is at byte 16 of the note. */
+static bool is_noted(struct cluster *cluster, const void *data)
+{
+    struct damage last = {.prefix = "0", .suffix = "", .which = LAST};
+    char *raft_dir = process_format("%s/raft", cluster->nodes[0].dir);
+    char *note = process_format("%s/closed", raft_dir);
+    char *segment = find_file(raft_dir, &last);
+    int fd = open(note, O_RDONLY | O_CLOEXEC);
+    uint64_t noted = 0;
+    bool is = false;
+
+    (void)data;
+    if (fd >= 0) {
+        is = pread(fd, &noted, sizeof noted, 16) == (ssize_t)sizeof noted && segment != NULL &&
+             le64toh(noted) == strtoull(strchr(segment, '-') + 1, NULL, 10);
+        (void)close(fd);
+    }
+    free(raft_dir);
+    free(note);
+    free(segment);
+    return is;
+}
+
 static bool make_original(struct scene *scene)
 {
     unsigned done = 0;
@@ -181,7 +205,9 @@ static bool make_original(struct scene *scene)
         }
         done += WRITES_TURN;
     }
-    if (!scene_goes_on(scene) || !scene_settle(scene)) {
+    if (!scene_goes_on(scene) || !scene_settle(scene) ||
+        !scene_expect(scene, cluster_wait(&scene->cluster, is_noted, NULL, FAULTS_WAIT_MS),
+                      "no note of the closed segments")) {
         return false;
     }
     cluster_kill_all(&scene->cluster);
@@ -343,6 +369,10 @@ DAMAGE_CASE(case_closed_flip, "0", "", MIDDLE, FLIP_MIDDLE, true)
 DAMAGE_CASE(case_closed_last_cut, "0", "", LAST, CUT_HALF, true)
 DAMAGE_CASE(case_closed_last_flip, "0", "", LAST, FLIP_END, true)
 DAMAGE_CASE(case_closed_gone, "0", "", MIDDLE, REMOVE, true)
+/* Open segments with entries stand behind it, and have no indexes in their names. */
+DAMAGE_CASE(case_closed_last_gone, "0", "", LAST, REMOVE, true)
+DAMAGE_CASE(case_note_flip, "closed", "", LAST, FLIP_MIDDLE, true)
+DAMAGE_CASE(case_note_gone, "closed", "", LAST, REMOVE, false)
 DAMAGE_CASE(case_open_eight, "open-", "", FIRST, CUT_EIGHT, false)
 DAMAGE_CASE(case_open_empty, "open-", "", LAST, CUT_EMPTY, false)
 DAMAGE_CASE(case_open_cut, "open-", "", FIRST, CUT_HALF, false)
@@ -428,6 +458,9 @@ const struct faults_entry faults_damage_cases[] = {
     {"the_last_closed_segment_cut_in_half", case_closed_last_cut},
     {"the_last_closed_segment_with_its_last_bit_flipped", case_closed_last_flip},
     {"a_closed_segment_taken_away", case_closed_gone},
+    {"the_last_closed_segment_taken_away", case_closed_last_gone},
+    {"the_note_of_the_closed_segments_with_a_flipped_bit", case_note_flip},
+    {"the_note_of_the_closed_segments_taken_away", case_note_gone},
     {"an_open_segment_cut_to_eight_bytes", case_open_eight},
     {"an_open_segment_cut_to_nothing", case_open_empty},
     {"an_open_segment_cut_in_half", case_open_cut},
