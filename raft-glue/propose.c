@@ -419,7 +419,7 @@ void propose_free(struct propose *propose)
     propose->role = (struct propose_role){0};
     propose->closing = true; /* callbacks may still submit */
     while ((proposal = TAILQ_FIRST(&propose->pending)) != NULL) {
-        finish_failed(propose, proposal, QH_ECANCELED);
+        finish_failed(propose, proposal, proposal->copies > 0 ? QH_EUNKNOWN : QH_ECANCELED);
     }
     propose_deliver(propose);
     propose_queue_clear(propose);

@@ -35,7 +35,7 @@ enum propose_outcome {
     PROPOSE_REFUSED,   /* not done, and no copy will ever be: a compare failed or it is too
                           late. @fenced: the id is used up; compute again under a new one. */
     PROPOSE_FAILED     /* @err: QH_ETIMEOUT never sent; QH_EUNKNOWN sent, fate unknown;
-                          QH_ECANCELED the node is stopping, fate unknown */
+                          QH_ECANCELED never sent, and the node is stopping */
 };
 
 struct propose_result {
@@ -77,7 +77,7 @@ struct propose_counters {
 /* Errors: QH_ENOMEM. @resend_ms: silence after which a sent proposal is sent
  * again, 100 to 60,000. */
 QH_RESULT propose_new(struct propose_ops ops, unsigned resend_ms, struct propose **ret_propose);
-/* Completes what is pending with QH_ECANCELED. */
+/* Completes what is pending, with QH_ECANCELED if it was never sent, or with QH_EUNKNOWN. */
 void propose_free(struct propose *propose);
 
 /* Propose a transaction made by txn_build_once(), with an answer of at least one byte.

@@ -444,14 +444,14 @@ START_TEST(a_leader_appends_at_once_and_gathers_while_the_disk_writes)
 }
 END_TEST
 
-/* As a busy client does; when everything ends it is told so. */
+/* As a busy client does; when everything ends it is told so, and can submit no more. */
 static void submit_another(void *data, const struct propose_result *result)
 {
     static uint8_t id_byte = 100;
 
     (void)data;
     ck_assert_int_eq(submit_put(id_byte++, "another", false, 0, 1000),
-                     result->err == QH_ECANCELED ? QH_ECANCELED : QH_OK);
+                     result->outcome == PROPOSE_FAILED ? QH_ECANCELED : QH_OK);
 }
 
 START_TEST(what_callbacks_submit_travels_in_one_entry)
@@ -660,13 +660,25 @@ END_TEST
 
 START_TEST(closing_answers_everybody)
 {
-    follow(LEADER, 1, 0);
     ck_assert_int_eq(submit_put(1, "a", false, 0, 1000), QH_OK);
     propose_free(world.propose);
     world.propose = NULL;
     ck_assert_uint_eq(world.callbacks, 1);
     ck_assert_int_eq(world.last.outcome, PROPOSE_FAILED);
     ck_assert_int_eq(world.last.err, QH_ECANCELED);
+}
+END_TEST
+
+START_TEST(what_was_sent_before_closing_may_still_happen)
+{
+    follow(LEADER, 1, 0);
+    ck_assert_int_eq(submit_put(1, "a", false, 0, 1000), QH_OK);
+    propose_deliver(world.propose);
+    propose_free(world.propose);
+    world.propose = NULL;
+    ck_assert_uint_eq(world.callbacks, 1);
+    ck_assert_int_eq(world.last.outcome, PROPOSE_FAILED);
+    ck_assert_int_eq(world.last.err, QH_EUNKNOWN);
 }
 END_TEST
 
@@ -690,6 +702,7 @@ static void add_follower_tests(TCase *tcase)
     tcase_add_test(tcase, an_id_that_is_pending_is_refused);
     tcase_add_test(tcase, the_limit_of_pending_proposals_holds);
     tcase_add_test(tcase, closing_answers_everybody);
+    tcase_add_test(tcase, what_was_sent_before_closing_may_still_happen);
 }
 
 static void add_leader_tests(TCase *tcase)
