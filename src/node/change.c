@@ -282,12 +282,24 @@ static const char not_confirmed[] =
     "no majority of the nodes confirmed the change in time, so it may still happen; keys stay "
     "usable; bring a majority of the nodes back";
 
+static const char not_waited_for[] =
+    "the node stopped before the change was confirmed, so it may still happen: ask another one";
+
+/* It is in the log somewhere, perhaps. Clients ask another node, with the same id. */
+static void answer_unknown(struct change *change)
+{
+    const struct control *control = change->request->node->control;
+
+    answer(change, QH_EUNKNOWN,
+           control->state == CONTROL_STOPPING ? not_waited_for : not_confirmed);
+}
+
 static void answer_failure(struct change *change, enum qh_err err)
 {
     if (err == QH_ETIMEOUT) {
         answer(change, QH_ENOQUORUM, not_made);
     } else if (err == QH_EUNKNOWN) {
-        answer(change, QH_EUNKNOWN, not_confirmed);
+        answer_unknown(change);
     } else {
         answer(change, err, "the node is stopping: ask another one");
     }
@@ -490,6 +502,7 @@ void change_run(struct request *request, change_build build)
 void change_tick(struct control *control, uint64_t now_ms)
 {
     struct change *parked = control->parked;
+    bool stopping = control->state == CONTROL_STOPPING;
 
     control->parked = NULL;
     while (parked != NULL) {
@@ -498,8 +511,8 @@ void change_tick(struct control *control, uint64_t now_ms)
         parked = change->next;
         if (was_done(change)) {
             answer_duplicate(change);
-        } else if (now_ms >= change->request->deadline_ms) {
-            answer(change, QH_EUNKNOWN, not_confirmed);
+        } else if (stopping || now_ms >= change->request->deadline_ms) {
+            answer_unknown(change);
         } else {
             attempt(change);
         }

@@ -316,6 +316,7 @@ void control_stop(struct control *control, void (*stopped)(void *data), void *da
     set_readiness(control); /* clients are told to go elsewhere, and do at their next ping */
     control_socket_close(control);
     control_wait_cancel(control);
+    change_tick(control, clock_monotonic_ms());
     if (control->replica == NULL) {
         finish_stop(control);
     } else {

@@ -68,7 +68,7 @@ QH_RESULT control_open(struct control *control);
 /* The cluster key is known: load the view. Takes @cmk on success. */
 QH_RESULT control_unlock(struct control *control, struct secret *cmk);
 
-/* change.c: look at those that are parked. */
+/* change.c: look at those that are parked; when the node stops they are answered. */
 void change_tick(struct control *control, uint64_t now_ms);
 
 /* control_wait.c */

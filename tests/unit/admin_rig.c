@@ -33,11 +33,17 @@ const struct store *replica_store(const struct replica *replica)
 QH_RESULT replica_propose(struct replica *replica, struct bytes transaction, unsigned timeout_ms,
                           propose_cb cb, void *data)
 {
-    struct proposal *proposal = &proposals[proposal_count++];
+    struct proposal *proposal;
 
     (void)replica;
     (void)timeout_ms;
-    ck_assert_uint_le(proposal_count, PROPOSALS_MAX);
+    for (unsigned i = proposal_first; i < proposal_count; i++) {
+        if (memcmp(proposals[i].base + 8, transaction.base + 8, ONCE_ID_SIZE) == 0) {
+            return QH_EEXIST;
+        }
+    }
+    ck_assert_uint_lt(proposal_count, PROPOSALS_MAX);
+    proposal = &proposals[proposal_count++];
     proposal->base = malloc(transaction.size);
     ck_assert_ptr_nonnull(proposal->base);
     memcpy(proposal->base, transaction.base, transaction.size);

@@ -6,7 +6,7 @@
 
 /* ---- requests ---- */
 
-static enum qh_err create_partition(const char *name)
+static Quadhsm__Request *partition_message(const char *name)
 {
     Quadhsm__Request *message = rig_message(0);
 
@@ -14,7 +14,12 @@ static enum qh_err create_partition(const char *name)
     message->partition_create = wire_zalloc(sizeof *message->partition_create);
     quadhsm__partition_create__init(message->partition_create);
     message->partition_create->name = wire_string(name);
-    return rig_ask(message, ADMIN, HSM_ROLE_SO, handle_partition_create);
+    return message;
+}
+
+static enum qh_err create_partition(const char *name)
+{
+    return rig_ask(partition_message(name), ADMIN, HSM_ROLE_SO, handle_partition_create);
 }
 
 static enum qh_err set_policy(const char *name, Quadhsm__Export export)
@@ -184,6 +189,32 @@ START_TEST(two_that_give_the_same_name_at_once_do_not_both_succeed)
 {
     rig.before_proposal = create_the_same;
     ck_assert_int_eq(create_partition("apps"), QH_EEXIST);
+}
+END_TEST
+
+/* The second copy waits for what becomes of the first, but not for the end of the node. */
+START_TEST(a_second_copy_is_answered_when_the_node_stops)
+{
+    static const uint8_t id[ONCE_ID_SIZE] = {77};
+    unsigned before = rig.answered;
+
+    for (unsigned copy = 0; copy < 2; copy++) {
+        Quadhsm__Request *message = partition_message("apps");
+
+        memcpy(message->request_id.data, id, sizeof id);
+        rig_begin(message, ADMIN, HSM_ROLE_SO, handle_partition_create);
+    }
+    change_tick(&rig.control, clock_monotonic_ms());
+    ck_assert_uint_eq(rig.answered, before);
+    rig.control.state = CONTROL_STOPPING;
+    change_tick(&rig.control, clock_monotonic_ms());
+    ck_assert_uint_eq(rig.answered, before + 1);
+    ck_assert_int_eq(rig.answer->error, QH_EUNKNOWN);
+    ck_assert_ptr_nonnull(strstr(rig.answer->detail, "ask another one"));
+    ck_assert_ptr_null(rig.control.parked);
+    rig_apply();
+    ck_assert_uint_eq(rig.answered, before + 2);
+    ck_assert_int_eq(rig.answer->error, QH_OK);
 }
 END_TEST
 
@@ -561,6 +592,7 @@ int main(void)
     tcase_add_test(tcase, a_new_partition_is_there_with_its_key_and_serial);
     tcase_add_test(tcase, names_of_partitions_have_rules);
     tcase_add_test(tcase, two_that_give_the_same_name_at_once_do_not_both_succeed);
+    tcase_add_test(tcase, a_second_copy_is_answered_when_the_node_stops);
     tcase_add_test(tcase, there_are_as_many_partitions_as_the_settings_say);
     tcase_add_test(tcase, a_partition_with_objects_goes_only_by_force);
     tcase_add_test(tcase, an_object_made_at_the_same_time_is_not_lost);
