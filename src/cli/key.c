@@ -105,7 +105,7 @@ static void print_one(const struct cli *cli, const struct quadhsm_object *object
 /* Page by page, so that a hundred thousand keys take the memory of one page. */
 static int list_pages(struct cli *cli, struct quadhsm_token *token)
 {
-    uint8_t after[QUADHSM_OBJECT_ID_SIZE];
+    struct quadhsm_place after;
     bool first = true;
     bool more = true;
 
@@ -113,7 +113,7 @@ static int list_pages(struct cli *cli, struct quadhsm_token *token)
         struct quadhsm_object **objects = NULL;
         size_t count = 0;
         int err =
-            quadhsm_find_page(token, NULL, 0, first ? NULL : after, 0, &objects, &count, &more);
+            quadhsm_find_page(token, NULL, 0, first ? NULL : &after, 0, &objects, &count, &more);
 
         if (err != QUADHSM_OK) {
             return cli_fail(cli, err, "listing the keys");
@@ -126,7 +126,8 @@ static int list_pages(struct cli *cli, struct quadhsm_token *token)
             output_say(&cli->output, "none yet: `quadhsm key generate` makes one");
         }
         if (count > 0) {
-            memcpy(after, objects[count - 1]->id, sizeof(after));
+            memcpy(after.id, objects[count - 1]->id, sizeof(after.id));
+            after.created = objects[count - 1]->created;
         }
         more = more && count > 0;
         first = false;

@@ -125,6 +125,7 @@ QH_RESULT message_to_object(const Quadhsm__Object *message, struct quadhsm_objec
     block->object.attributes = block->attributes;
     block->object.attribute_count = message->n_attributes;
     block->object.revision = message->revision;
+    block->object.created = message->created;
     if (ref->session.len > 0) {
         memcpy(next, ref->session.data, ref->session.len);
         block->object.session = next;

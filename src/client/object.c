@@ -89,9 +89,10 @@ static QH_RESULT append_all(struct found *found, const Quadhsm__ObjectList *list
     return err;
 }
 
-/* One page, after the object @after if it is not NULL; *ret_more: there are others. */
+/* One page, after the place @after if it is not NULL; *ret_more: there are others. */
 static QH_RESULT find_page(struct quadhsm_token *token, struct message_template *template,
-                           const uint8_t *after, size_t limit, struct found *found, bool *ret_more)
+                           const struct quadhsm_place *after, size_t limit, struct found *found,
+                           bool *ret_more)
 {
     Quadhsm__Request request = QUADHSM__REQUEST__INIT;
     Quadhsm__Find find = QUADHSM__FIND__INIT;
@@ -102,7 +103,8 @@ static QH_RESULT find_page(struct quadhsm_token *token, struct message_template 
     find.n_template_ = template->count;
     find.limit = (uint32_t)(limit > 0 && limit < FIND_PAGE ? limit : FIND_PAGE);
     if (after != NULL) {
-        find.after = message_bytes(after, OBJECT_ID_SIZE);
+        find.after = message_bytes(after->id, OBJECT_ID_SIZE);
+        find.after_created = after->created;
     }
     request.op_case = QUADHSM__REQUEST__OP_FIND;
     request.find = &find;
@@ -119,18 +121,26 @@ static QH_RESULT find_page(struct quadhsm_token *token, struct message_template 
     return err;
 }
 
+static struct quadhsm_place object_place(const struct quadhsm_object *object)
+{
+    struct quadhsm_place place = {.created = object->created};
+
+    memcpy(place.id, object->id, sizeof place.id);
+    return place;
+}
+
 static QH_RESULT find_all(struct quadhsm_token *token, struct message_template *template,
                           size_t limit, struct found *found)
 {
-    const uint8_t *after = NULL;
+    struct quadhsm_place after;
     bool more = true;
     enum qh_err err = QH_OK;
 
     while (err == QH_OK && more && (limit == 0 || found->count < limit)) {
-        err =
-            find_page(token, template, after, limit == 0 ? 0 : limit - found->count, found, &more);
+        err = find_page(token, template, found->count > 0 ? &after : NULL,
+                        limit == 0 ? 0 : limit - found->count, found, &more);
         if (found->count > 0) {
-            after = found->list[found->count - 1]->id;
+            after = object_place(found->list[found->count - 1]);
         }
     }
     return err;
@@ -169,7 +179,7 @@ int quadhsm_find(struct quadhsm_token *token, const struct quadhsm_attribute *at
 }
 
 int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
-                      size_t count, const uint8_t *after, size_t limit,
+                      size_t count, const struct quadhsm_place *after, size_t limit,
                       struct quadhsm_object ***ret_list, size_t *ret_count, bool *ret_more)
 {
     struct message_template template;

@@ -227,6 +227,8 @@ struct quadhsm_object {
     uint64_t revision;
     const struct quadhsm_attribute *attributes; /* all that may be read, sorted by type */
     size_t attribute_count;
+    uint64_t
+        created; /* its place in the order of objects, with its id; 0: it was not found or read */
 };
 /* Owns what it points to, too. NULL is allowed. */
 QUADHSM_API void quadhsm_object_free(struct quadhsm_object *object);
@@ -240,13 +242,18 @@ quadhsm_object_attribute(const struct quadhsm_object *object, uint64_t type);
 QUADHSM_API int quadhsm_find(struct quadhsm_token *token,
                              const struct quadhsm_attribute *attributes, size_t count, size_t limit,
                              struct quadhsm_object ***ret_list, size_t *ret_count);
+/* Where an object stands, whether it is still there or not: a copy of its fields. */
+struct quadhsm_place {
+    uint8_t id[QUADHSM_OBJECT_ID_SIZE];
+    uint64_t created; /* 0: not known; then an object that was destroyed long ago is no place */
+};
 /* One page of them, with one question to a node: at most @limit (0: as many as a node gives at
- * once), after the object with the id @after (NULL: from the first one), which need not be there
- * any more. *ret_more: ask again, after the last one of this page. Errors: EATTRVALUE. Owns:
+ * once), after the place @after (NULL: from the first one), where there need be no object any
+ * more. *ret_more: ask again, after the last one of this page. Errors: EATTRVALUE. Owns:
  * quadhsm_objects_free(). */
 QUADHSM_API int quadhsm_find_page(struct quadhsm_token *token,
                                   const struct quadhsm_attribute *attributes, size_t count,
-                                  const uint8_t *after, size_t limit,
+                                  const struct quadhsm_place *after, size_t limit,
                                   struct quadhsm_object ***ret_list, size_t *ret_count,
                                   bool *ret_more);
 /* Read again by id. Errors: ENOTFOUND. */

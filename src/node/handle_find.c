@@ -30,6 +30,7 @@ struct find {
     struct object_pack pack;
     unsigned count, limit;
     uint8_t after[OBJECT_ID_SIZE];
+    uint64_t after_created;
     bool from_start; /* after is not set */
     bool more;
 };
@@ -56,8 +57,7 @@ static QH_RESULT add_found(struct find *find, const struct object_scene *scene,
         shown = opened;
     }
     if (err == QH_OK) {
-        err = object_pack_add(&find->pack, shown, scene->partition->export, found->id,
-                              found->mod_revision, FIND_PAGE_SIZE);
+        err = object_pack_add(&find->pack, shown, scene->partition->export, found, FIND_PAGE_SIZE);
     }
     object_free(opened);
     return err;
@@ -66,6 +66,7 @@ static QH_RESULT add_found(struct find *find, const struct object_scene *scene,
 static void go_on_after(struct find *find, const struct view_object *object)
 {
     memcpy(find->after, object->id, sizeof find->after);
+    find->after_created = object->create_revision;
     find->from_start = false;
 }
 
@@ -99,6 +100,7 @@ static QH_RESULT find_slice(const struct request *request, struct find *find,
     struct view_page page = {.list = NULL};
     struct view_query query = {.with_private = object_scene_sees_private(request),
                                .after = find->from_start ? NULL : find->after,
+                               .after_created = find->after_created,
                                .limit = left < slice->objects ? left : slice->objects,
                                .steps = slice->steps,
                                .patient = slice->patient};
@@ -171,6 +173,7 @@ static QH_RESULT find_begin(struct request *request)
     find->from_start = message->after.len == 0;
     if (!find->from_start) {
         memcpy(find->after, message->after.data, sizeof find->after);
+        find->after_created = message->after_created;
     }
     QH_ASSERT(request->state == NULL);
     request->state = find;

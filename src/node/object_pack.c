@@ -12,6 +12,7 @@ enum {
     OBJECT_REF = 1 << 3 | 2,
     OBJECT_REVISION = 2 << 3,
     OBJECT_ATTRIBUTES = 3 << 3 | 2,
+    OBJECT_CREATED = 4 << 3,
     REF_ID = 1 << 3 | 2,
     ATTRIBUTE_TYPE = 1 << 3,
     ATTRIBUTE_VALUE = 2 << 3 | 2
@@ -108,10 +109,11 @@ static QH_RESULT grow(struct object_pack *pack, size_t size)
 }
 
 QH_RESULT object_pack_add(struct object_pack *pack, const struct object *object,
-                          enum object_export export, const uint8_t id[OBJECT_ID_SIZE],
-                          uint64_t revision, size_t size_max)
+                          enum object_export export, const struct view_object *found,
+                          size_t size_max)
 {
-    size_t size = TAG_SIZE + 1 + REF_SIZE + TAG_SIZE + number_size(revision);
+    size_t size = TAG_SIZE + 1 + REF_SIZE + TAG_SIZE + number_size(found->mod_revision) + TAG_SIZE +
+                  number_size(found->create_revision);
     enum qh_err err = object_read(object, export, count_attribute, &size);
     size_t total = pack->size + TAG_SIZE + number_size(size) + size;
     uint8_t *at;
@@ -131,9 +133,11 @@ QH_RESULT object_pack_add(struct object_pack *pack, const struct object *object,
     at = put_number(at, size);
     *at++ = OBJECT_REF;
     *at++ = REF_SIZE;
-    at = put_bytes(at, REF_ID, (struct bytes){id, OBJECT_ID_SIZE});
+    at = put_bytes(at, REF_ID, (struct bytes){found->id, OBJECT_ID_SIZE});
     *at++ = OBJECT_REVISION;
-    at = put_number(at, revision);
+    at = put_number(at, found->mod_revision);
+    *at++ = OBJECT_CREATED;
+    at = put_number(at, found->create_revision);
     err = object_read(object, export, put_attribute, &at);
     if (err == QH_OK) {
         QH_ASSERT(at == pack->base + total);

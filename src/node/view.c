@@ -565,7 +565,7 @@ static QH_RESULT find_in_line(const struct view_state *state, const struct view_
         page->unfinished = true;
         return QH_OK;
     }
-    object = view_line_start(state->index, line, query->after);
+    object = view_line_start(state->index, line, query->after, query->after_created);
     for (; err == QH_OK && object != NULL && !page->more; object = view_line_next(line, object)) {
         if (steps++ == query->steps) {
             page->unfinished = true;

@@ -59,9 +59,10 @@ struct view_query {
     const uint8_t *partition;
     struct attributes template;
     bool with_private;
-    const uint8_t *after; /* the id of an object, or NULL: from the first one */
-    unsigned limit;       /* objects; not 0 */
-    unsigned steps;       /* objects looked at, those that do not match too; not 0 */
+    const uint8_t *after;   /* the id of an object, or NULL: from the first one */
+    uint64_t after_created; /* its create_revision, with which its place is known for ever; or 0 */
+    unsigned limit;         /* objects; not 0 */
+    unsigned steps;         /* objects looked at, those that do not match too; not 0 */
     /* May the place of an @after that is gone be looked for? It costs as much as all objects before
      * it, whatever @steps says. */
     bool patient;

@@ -667,15 +667,27 @@ bool view_line_has(const struct view_index *index, const struct view_line *line,
     return entry != NULL && entry->places[line->kind].line == line;
 }
 
+/* When an object was created that is not in the line by now; 0: nobody knows. */
+static uint64_t remembered(const struct view_index *index, const struct object_key *key,
+                           const struct view_entry *entry)
+{
+    struct cds_lfht_node *node;
+
+    if (entry != NULL) {
+        return entry->object.create_revision;
+    }
+    node = table_find(&index->graves, object_hash(index, key), match_grave, key);
+    return node != NULL ? GRAVE_OF(node)->create_revision : 0;
+}
+
 const struct view_object *view_line_start(const struct view_index *index,
-                                          const struct view_line *line, const uint8_t *after)
+                                          const struct view_line *line, const uint8_t *after,
+                                          uint64_t after_created)
 {
     const struct view_object *object =
         object_of(atomic_load_explicit(&line->first, memory_order_acquire));
     struct object_key key = {line->partition, after};
     const struct view_entry *entry;
-    uint64_t create_revision = 0;
-    struct cds_lfht_node *node;
 
     if (after == NULL) {
         return object;
@@ -684,14 +696,11 @@ const struct view_object *view_line_start(const struct view_index *index,
     if (entry != NULL && entry->places[line->kind].line == line) {
         return view_line_next(line, &entry->object);
     }
-    node = table_find(&index->graves, object_hash(index, &key), match_grave, &key);
-    if (entry != NULL) {
-        create_revision = entry->object.create_revision;
-    } else if (node != NULL) {
-        create_revision = GRAVE_OF(node)->create_revision;
+    if (after_created == 0) {
+        after_created = remembered(index, &key, entry);
     }
-    while (object != NULL && create_revision != 0 &&
-           compare_places(object, create_revision, after) <= 0) {
+    while (object != NULL && after_created != 0 &&
+           compare_places(object, after_created, after) <= 0) {
         object = view_line_next(line, object);
     }
     return object;

@@ -13,7 +13,8 @@
 
 #include "node/view.h"
 
-/* Where destroyed objects stood, remembered for who lists objects in pages meanwhile. */
+/* Where destroyed objects stood, remembered for who lists objects in pages meanwhile and does not
+ * say when the last one was created. */
 #define VIEW_GRAVES_MAX 4096u
 
 enum view_line_kind {
@@ -64,10 +65,12 @@ uint64_t view_line_count(const struct view_line *line);
 /* Is @after in the line now? If so view_line_start() is quick. */
 bool view_line_has(const struct view_index *index, const struct view_line *line,
                    const uint8_t *after);
-/* The first object after the one called @after (NULL: from the start); NULL at the end. An object
- * that nobody remembers any more is taken as if it stood before all. */
+/* The first object after the one called @after (NULL: from the start), which was created at
+ * @after_created and may be gone; NULL at the end. If that is 0 it is looked up, and an object that
+ * nobody remembers any more is taken as if it stood before all. */
 const struct view_object *view_line_start(const struct view_index *index,
-                                          const struct view_line *line, const uint8_t *after);
+                                          const struct view_line *line, const uint8_t *after,
+                                          uint64_t after_created);
 const struct view_object *view_line_next(const struct view_line *line,
                                          const struct view_object *object);
 

@@ -43,7 +43,7 @@ static struct known look_up(const struct session *session, CK_OBJECT_HANDLE hand
 
 struct ahead {
     uint64_t sequence; /* of the values that are kept */
-    uint8_t after[QUADHSM_OBJECT_ID_SIZE];
+    struct quadhsm_place after;
     size_t limit; /* 0: it is not worth it */
 };
 
@@ -59,13 +59,14 @@ static struct ahead ahead_of(const struct session *session, CK_OBJECT_HANDLE han
     if (reading->slot == session->slot->id && reading->next_handle == handle) {
         ahead.limit = reading->count < 5 ? AHEAD_FIRST << reading->count : AHEAD_MAX;
         reading->count++;
-        memcpy(ahead.after, reading->last, sizeof ahead.after);
+        ahead.after = reading->last;
     } else {
         reading->count = 0;
     }
     reading->slot = session->slot->id;
     reading->next_handle = handle + 1;
-    memcpy(reading->last, id, sizeof reading->last);
+    memcpy(reading->last.id, id, sizeof reading->last.id);
+    reading->last.created = 0; /* if it is gone by then, others are read than those that follow */
     module_unlock();
     return ahead;
 }
@@ -86,7 +87,8 @@ static struct quadhsm_object *take_page(const struct slot *slot, const uint8_t *
             continue;
         }
         objects->reading.next_handle = entry->item.handle + 1;
-        memcpy(objects->reading.last, entry->id, sizeof entry->id);
+        memcpy(objects->reading.last.id, entry->id, sizeof entry->id);
+        objects->reading.last.created = list[i]->created;
         if (memcmp(entry->id, id, sizeof entry->id) == 0) {
             wanted = list[i];
             list[i] = NULL;
@@ -109,7 +111,7 @@ static int read_object(const struct session *session, const struct ahead *ahead,
     bool more;
 
     if (ahead->limit > 0) {
-        int error = quadhsm_find_page(session->slot->token, NULL, 0, ahead->after, ahead->limit,
+        int error = quadhsm_find_page(session->slot->token, NULL, 0, &ahead->after, ahead->limit,
                                       &list, &count, &more);
 
         if (error != QUADHSM_OK) {

@@ -27,9 +27,9 @@ struct search {
     struct search_template template;
     uint64_t login; /* as it was begun; 0: none */
     struct handles page, session;
-    uint8_t last[QUADHSM_OBJECT_ID_SIZE]; /* of the page before */
-    bool begun;                           /* there was one */
-    bool more;                            /* token objects */
+    struct quadhsm_place last; /* of the page before */
+    bool begun;                /* there was one */
+    bool more;                 /* token objects */
     unsigned next_profile;
 };
 
@@ -151,7 +151,7 @@ static CKR_RESULT fetch(struct session *session, struct search *search)
     bool more = false;
     CK_RV rv = CKR_OK;
     int error = quadhsm_find_page(session->slot->token, search->template.attributes,
-                                  search->template.count, search->begun ? search->last : NULL,
+                                  search->template.count, search->begun ? &search->last : NULL,
                                   search->begun ? 0 : FIRST_PAGE, &list, &count, &more);
 
     if (error != QUADHSM_OK) {
@@ -162,7 +162,8 @@ static CKR_RESULT fetch(struct session *session, struct search *search)
     search->more = more && count > 0;
     search->begun = true;
     if (count > 0) {
-        memcpy(search->last, list[count - 1]->id, sizeof search->last);
+        memcpy(search->last.id, list[count - 1]->id, sizeof search->last.id);
+        search->last.created = list[count - 1]->created;
     }
     for (size_t at = 0; at < count && rv == CKR_OK; at += BATCH) {
         module_lock();

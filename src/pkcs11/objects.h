@@ -48,7 +48,7 @@ struct objects_list {
 struct objects_reading {
     uint64_t slot;
     uint64_t next_handle; /* that would follow; 0: none */
-    uint8_t last[QUADHSM_OBJECT_ID_SIZE];
+    struct quadhsm_place last;
     unsigned count; /* that did follow */
 };
 

@@ -461,6 +461,8 @@ void set_export(enum object_export export)
     wire_message_free(record);
 }
 
+uint64_t find_after_created;
+
 void run_find(enum hsm_role role, const struct template *template, struct bytes after,
               uint32_t limit, enum qh_err err)
 {
@@ -471,6 +473,7 @@ void run_find(enum hsm_role role, const struct template *template, struct bytes 
     find.template_ = wire_list(template, 0);
     find.n_template_ = template->count;
     find.after = (ProtobufCBinaryData){after.size, (uint8_t *)(uintptr_t)after.base};
+    find.after_created = find_after_created;
     find.limit = limit;
     message.op_case = QUADHSM__REQUEST__OP_FIND;
     message.find = &find;

@@ -47,6 +47,7 @@ void run_set(enum hsm_role role, struct bytes id, struct bytes session,
              const struct template *template, enum qh_err err);
 void run_copy(enum hsm_role role, struct bytes id, struct bytes session,
               const struct template *template, enum qh_err err);
+extern uint64_t find_after_created; /* of what run_find() asks for */
 void run_find(enum hsm_role role, const struct template *template, struct bytes after,
               uint32_t limit, enum qh_err err);
 

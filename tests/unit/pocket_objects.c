@@ -205,7 +205,7 @@ static int send_answer(void)
 }
 
 int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribute *attributes,
-                      size_t count, const uint8_t *after, size_t limit,
+                      size_t count, const struct quadhsm_place *after, size_t limit,
                       struct quadhsm_object ***ret_list, size_t *ret_count, bool *ret_more)
 {
     struct quadhsm_object **list;
@@ -222,7 +222,8 @@ int quadhsm_find_page(struct quadhsm_token *token, const struct quadhsm_attribut
     limit = limit > 0 && limit < page_size ? limit : page_size;
     list = calloc(limit + 1, sizeof *list);
     QH_ASSERT(list != NULL);
-    for (size_t i = after != NULL ? place_after(after) : 0; i < pocket_objects_used && !more; i++) {
+    for (size_t i = after != NULL ? place_after(after->id) : 0; i < pocket_objects_used && !more;
+         i++) {
         if (is_shown(token, &pocket_objects[i], template)) {
             more = found == limit;
             if (!more) {

@@ -296,6 +296,28 @@ START_TEST(a_find_has_limits)
 }
 END_TEST
 
+START_TEST(a_page_goes_on_behind_an_object_that_nobody_remembers)
+{
+    uint8_t unknown[OBJECT_ID_SIZE];
+    struct kept kept;
+    uint64_t created;
+
+    (void)make_token_key(&kept, "a", false);
+    (void)make_token_key(&kept, "b", false);
+    run_find(HSM_ROLE_CO, &empty, none, 0, QH_OK);
+    created = answer_object(0)->created;
+    ck_assert_uint_gt(created, 0);
+    ck_assert_uint_gt(answer_object(1)->created, created);
+    memset(unknown, 0xff, sizeof unknown);
+    find_after_created = created;
+    run_find(HSM_ROLE_CO, &empty, span(unknown, sizeof unknown), 0, QH_OK);
+    ck_assert_uint_eq(object_count(), 1);
+    find_after_created = 0;
+    run_find(HSM_ROLE_CO, &empty, span(unknown, sizeof unknown), 0, QH_OK);
+    ck_assert_uint_eq(object_count(), 2);
+}
+END_TEST
+
 START_TEST(a_page_fits_into_a_frame)
 {
     static uint8_t big[ATTRIBUTE_SIZE_MAX];
@@ -461,6 +483,7 @@ int main(void)
     tcase_add_test(find, an_object_is_read_again_by_its_unique_id);
     tcase_add_test(find, a_value_is_shown_of_a_key_that_allows_it);
     tcase_add_test(find, a_find_has_limits);
+    tcase_add_test(find, a_page_goes_on_behind_an_object_that_nobody_remembers);
     tcase_add_test(find, a_page_fits_into_a_frame);
     tcase_add_test(find, a_long_search_is_the_workers);
     tcase_add_test(find, a_list_goes_on_though_objects_go_in_between);

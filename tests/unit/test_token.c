@@ -53,6 +53,8 @@ static void add_attribute(Quadhsm__Object *object, uint64_t type, const char *va
     object->attributes[object->n_attributes++] = attribute;
 }
 
+#define CREATED 1000u /* and an object's number: its place */
+
 static Quadhsm__Object *make_object(unsigned number, bool session)
 {
     Quadhsm__Object *object = wire_zalloc(sizeof *object);
@@ -69,6 +71,7 @@ static Quadhsm__Object *make_object(unsigned number, bool session)
     }
     object->ref = ref;
     object->revision = number;
+    object->created = CREATED + number;
     object->attributes = wire_zalloc(3 * sizeof *object->attributes);
     add_attribute(object, CKA_LABEL, "label");
     add_attribute(object, CKA_CLASS, "class");
@@ -112,6 +115,7 @@ static uint32_t find(const Quadhsm__Request *request, Quadhsm__Response *respons
     unsigned first = find->after.len > 0 ? find->after.data[0] + 1u : 1u;
     unsigned count = first + 1 <= 7 ? 2 : 1;
 
+    ck_assert_uint_eq(find->after_created, first > 1 ? CREATED + first - 1 : 0);
     if (find->n_template_ > 0 && find->template_[0]->type == CKA_UNIQUE_ID) {
         bool known =
             find->template_[0]->value.len == 32 && find->template_[0]->value.data[0] == '0';
@@ -450,7 +454,7 @@ END_TEST
 
 START_TEST(a_page_is_one_question)
 {
-    uint8_t after[QUADHSM_OBJECT_ID_SIZE];
+    struct quadhsm_place after;
     struct quadhsm_object **list;
     unsigned asked;
     size_t count, total = 0;
@@ -460,12 +464,14 @@ START_TEST(a_page_is_one_question)
     asked = peer_requests(peers[0]);
     for (unsigned pages = 1; more; pages++) {
         ck_assert_int_eq(
-            quadhsm_find_page(token, NULL, 0, total > 0 ? after : NULL, 2, &list, &count, &more),
+            quadhsm_find_page(token, NULL, 0, total > 0 ? &after : NULL, 2, &list, &count, &more),
             QUADHSM_OK);
         ck_assert_uint_eq(peer_requests(peers[0]), asked + pages);
         ck_assert_uint_eq(count, total < 6 ? 2 : 1);
         ck_assert_uint_eq(list[0]->id[0], total + 1);
-        memcpy(after, list[count - 1]->id, sizeof after);
+        ck_assert_uint_eq(list[0]->created, CREATED + total + 1);
+        memcpy(after.id, list[count - 1]->id, sizeof after.id);
+        after.created = list[count - 1]->created;
         total += count;
         quadhsm_objects_free(list, count);
     }

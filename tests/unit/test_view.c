@@ -471,6 +471,42 @@ START_TEST(so_many_destroyed_objects_are_remembered_and_no_more)
 }
 END_TEST
 
+START_TEST(a_place_is_found_though_nobody_remembers_the_object)
+{
+    struct template template = {.count = 0};
+    struct view_query query = find_all(first, all_of(&template));
+    uint64_t created[4];
+    struct view_page page;
+    uint8_t id[OBJECT_ID_SIZE];
+
+    load();
+    for (unsigned i = 0; i < 4; i++) {
+        put_labelled(first, i, "a", true);
+    }
+    view_enter();
+    ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+    ck_assert_uint_eq(page.count, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        created[i] = page.list[i]->create_revision;
+    }
+    free(page.list);
+    view_leave();
+    make_id(1, id);
+    destroy(first, 1);
+    load(); /* a node that started meanwhile */
+    query.after = id;
+    for (unsigned known = 0; known < 2; known++) {
+        query.after_created = known == 1 ? created[1] : 0;
+        view_enter();
+        ck_assert_int_eq(view_find(view, &query, &page), QH_OK);
+        ck_assert_uint_eq(page.count, known == 1 ? 2 : 3);
+        ck_assert_uint_eq(page.list[0]->create_revision, created[known == 1 ? 2 : 0]);
+        free(page.list);
+        view_leave();
+    }
+}
+END_TEST
+
 START_TEST(what_does_not_open_is_left_out_and_counted)
 {
     struct template template;
@@ -639,6 +675,7 @@ int main(void)
     tcase_add_checked_fixture(load_case, setup, teardown);
     tcase_set_timeout(load_case, 120);
     tcase_add_test(load_case, so_many_destroyed_objects_are_remembered_and_no_more);
+    tcase_add_test(load_case, a_place_is_found_though_nobody_remembers_the_object);
     tcase_add_test(load_case, ten_thousand_objects_are_loaded_and_found);
     suite_add_tcase(suite, load_case);
     return test_main(suite);
