@@ -6,7 +6,7 @@ set -u
 
 # Starts and must end by itself with this text in its log.
 refuses() { # NODE PATTERN
-    timeout 15 "$bin/quadhsmd" --config "$work/$1.yaml" >"$work/refusal" 2>&1
+    timeout 60 "$bin/quadhsmd" --config "$work/$1.yaml" >"$work/refusal" 2>&1
     [ $? -ne 124 ] && grep -E "$2" "$work/refusal"
 }
 
@@ -75,7 +75,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir -p "$work/small" && mount -t tmpfs -o size=96m 
     check "its key" key generate --type ec:P-256 --label ec
     head -c 200000000 /dev/zero >"$work/small/ballast" 2>/dev/null
     node_stop gamma KILL
-    check "with a full disk it refuses to start and says why" sh -c "! timeout 15 '$bin/quadhsmd' --config '$work/gamma.yaml' >'$work/full' 2>&1; grep -Ei 'space' '$work/full'"
+    check "with a full disk it refuses to start and says why" sh -c "! timeout 60 '$bin/quadhsmd' --config '$work/gamma.yaml' >'$work/full' 2>&1; grep -Ei 'space' '$work/full'"
     rm -f "$work/small/ballast"
     check "with room again it starts" node_start gamma
     check "and is ready" wait_for 10 node_is_ready gamma

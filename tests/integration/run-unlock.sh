@@ -31,18 +31,18 @@ node_config beta east hsm
 check "another cluster" node_init beta admin2
 node_stop beta
 mv "$work/beta.key" "$work/beta.key.away"
-check_refused "without its key file a node does not start" 1 "beta.key" timeout 10 "$bin/quadhsmd" --config "$work/beta.yaml"
+check_refused "without its key file a node does not start" 1 "beta.key" timeout 60 "$bin/quadhsmd" --config "$work/beta.yaml"
 printf '%064d\n' 1 >"$work/beta.key"
 chmod 400 "$work/beta.key"
-check_refused "nor with another one" 1 "cannot unlock" timeout 10 "$bin/quadhsmd" --config "$work/beta.yaml"
+check_refused "nor with another one" 1 "cannot unlock" timeout 60 "$bin/quadhsmd" --config "$work/beta.yaml"
 rm -f "$work/beta.key"
 cp "$work/beta.key.away" "$work/beta.key"
 chmod 444 "$work/beta.key"
-check_refused "nor with one that others may read" 1 "chmod" timeout 10 "$bin/quadhsmd" --config "$work/beta.yaml"
+check_refused "nor with one that others may read" 1 "chmod" timeout 60 "$bin/quadhsmd" --config "$work/beta.yaml"
 chmod 400 "$work/beta.key"
 node_start beta
 check "with its own it does" wait_for 10 node_is_ready beta
 node_stop beta
 : >"$work/beta/boot"
-check_refused "what an interrupted init left is refused" 1 "interrupted" timeout 10 "$bin/quadhsmd" --config "$work/beta.yaml"
+check_refused "what an interrupted init left is refused" 1 "interrupted" timeout 60 "$bin/quadhsmd" --config "$work/beta.yaml"
 finish

@@ -58,11 +58,7 @@ server() { # OPTION...
 }
 
 starts() {
-    server -k start || return 1
-    for _ in $(seq 100); do
-        [ ! -s "$work/apache.pid" ] || break
-        sleep 0.05
-    done
+    server -k start && soon test -s "$work/apache.pid" || return 1
     serves_soon "$(cat "$work/apache.pid")" "${targets[0]}" || { tail "$work/apache.log"; return 1; }
 }
 
@@ -72,7 +68,7 @@ restarts() {
 
     master=$(cat "$work/apache.pid")
     server -k graceful || return 1
-    for _ in $(seq 400); do
+    for _ in $(seq 1200); do
         if grep -q 'Graceful restart requested' "$work/apache.log" &&
             [ "$(grep -c 'resuming normal operations' "$work/apache.log")" -eq 2 ]; then
             [ "$(cat "$work/apache.pid")" = "$master" ]

@@ -11,7 +11,7 @@ need p11tool certtool gnutls-serv gnutls-cli openssl
 start_pair
 server=''
 # gnutls-serv listens on all addresses.
-port=$((20000 + $$ % 20000))
+port=$(free_port)
 export GNUTLS_PIN=$PIN
 token="pkcs11:token=interop"
 private="$token;type=private;object"

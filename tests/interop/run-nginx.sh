@@ -55,8 +55,9 @@ server() { # OPTION...
     OPENSSL_CONF=$work/openssl.cnf nginx -c "$work/nginx.conf" -e "$work/nginx.log" "$@"
 }
 
+# The master writes its number when the process that was started here may have ended already.
 starts() {
-    server && [ -s "$work/nginx.pid" ] && serves_soon "$(cat "$work/nginx.pid")" "${targets[0]}"
+    server && soon test -s "$work/nginx.pid" && serves_soon "$(cat "$work/nginx.pid")" "${targets[0]}"
 }
 
 workers() {
@@ -73,7 +74,7 @@ reloads() {
     master=$(cat "$work/nginx.pid")
     old=$(workers)
     server -s reload || return 1
-    for _ in $(seq 400); do
+    for _ in $(seq 1200); do
         if [ -z "$(comm -12 <(echo "$old") <(workers))" ] && [ "$(workers | wc -l)" -eq 2 ]; then
             [ "$(cat "$work/nginx.pid")" = "$master" ]
             return
@@ -104,7 +105,8 @@ begins_without_nodes() {
     local target
 
     reloads || return 1
-    printf 'timeout_ms: 500\n' >>"$QUADHSM_CONFIG" # a worker reads it with its first handshake
+    # A worker reads it with its first handshake.
+    sed -i 's/^timeout_ms:.*/timeout_ms: 500/' "$QUADHSM_CONFIG"
     kill_node alpha
     kill_node beta
     not shake_hands 8 "${targets[@]}" || return 1

@@ -12,6 +12,7 @@ OPENSSL_CONF=/dev/null openssl engine -t pkcs11 2>/dev/null | grep -q '\[ availa
     skip "OpenSSL has no pkcs11 engine"
 start_cluster
 server=
+port=7443
 
 stop_server() {
     if [ -n "$server" ]; then
@@ -88,28 +89,28 @@ makes_certificate() { # LABEL
         openssl verify -CAfile "$work/$1.crt" "$work/$1.crt"
 }
 
-connects() { # PORT LABEL
-    openssl s_client -connect "127.0.0.1:$1" -CAfile "$work/$2.crt" -verify_return_error \
+connects() { # LABEL
+    openssl s_client -connect "$host:$port" -CAfile "$work/$1.crt" -verify_return_error \
         </dev/null
 }
 
-connects_well() { # PORT LABEL
-    prints 'Verify return code: 0' connects "$1" "$2"
+connects_well() { # LABEL
+    prints 'Verify return code: 0' connects "$1"
 }
 
 # As a web server has it: each handshake is signed by the token.
-start_server() { # PORT LABEL
+start_server() { # LABEL
     stop_server
     OPENSSL_CONF=$work/engine.cnf openssl s_server -engine pkcs11 -keyform engine \
-        -key "$private=$2" -cert "$work/$2.crt" -accept "127.0.0.1:$1" -quiet \
+        -key "$private=$1" -cert "$work/$1.crt" -accept "$host:$port" -quiet \
         </dev/null >"$work/server.log" 2>&1 &
     server=$!
 }
 
 # A server that starts, or that has lost its node, needs some turns.
-connects_soon() { # PORT LABEL
-    for _ in $(seq 200); do
-        if connects_well "$1" "$2" >"$work/client.log" 2>&1; then
+connects_soon() { # LABEL
+    for _ in $(seq 1200); do
+        if connects_well "$1" >"$work/client.log" 2>&1; then
             return 0
         fi
         kill -0 "$server" 2>/dev/null || break
@@ -120,25 +121,21 @@ connects_soon() { # PORT LABEL
 }
 
 serves() { # LABEL
-    local port=$((20000 + $$ % 20000))
-
-    start_server "$port" "$1"
-    connects_soon "$port" "$1" || return 1
+    start_server "$1"
+    connects_soon "$1" || return 1
     for _ in 1 2 3 4 5; do
-        connects_well "$port" "$1" || return 1
+        connects_well "$1" || return 1
     done
     stop_server
 }
 
 # Nobody restarts the server, and nobody tells it the PIN again.
 outlives_the_node() { # LABEL
-    local port=$((20000 + $$ % 20000))
-
-    start_server "$port" "$1"
-    connects_soon "$port" "$1" || return 1
+    start_server "$1"
+    connects_soon "$1" || return 1
     kill_daemon
     start_daemon
-    connects_soon "$port" "$1" || return 1
+    connects_soon "$1" || return 1
     stop_server
 }
 

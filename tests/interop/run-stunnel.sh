@@ -73,7 +73,7 @@ starts() {
 
 # HAProxy answers no handshake of ours, so that stunnel's first one does not show that it is there.
 listens_soon() { # PROCESS PORT
-    for _ in $(seq 400); do
+    for _ in $(seq 1200); do
         if (exec 3<>"/dev/tcp/$host/$2") 2>/dev/null; then
             return 0
         fi

@@ -73,14 +73,3 @@ steady_outlives_both() { # COMMAND...
     sleep 0.5
     steady_stop
 }
-
-soon() { # COMMAND...
-    for _ in $(seq 200); do
-        if "$@" >"$work/soon" 2>&1; then
-            return 0
-        fi
-        sleep 0.05
-    done
-    cat "$work/soon"
-    return 1
-}

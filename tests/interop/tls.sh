@@ -81,7 +81,7 @@ serves_soon() { # PROCESS TARGET...
     local process=$1
 
     shift
-    for _ in $(seq 400); do
+    for _ in $(seq 1200); do
         if shake_hands 1 "$1" >"$work/first" 2>&1; then
             return 0
         fi

@@ -55,9 +55,10 @@ check_refused() { # WHAT STATUS PATTERN COMMAND...
     fi
 }
 
-# Wait until a command succeeds; there is a bound, but no test of time.
+# Wait until a command succeeds; there is a bound, but no test of time: a machine that does other
+# things besides gets several times what should do.
 wait_for() { # SECONDS COMMAND...
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + 4 * $1))
 
     shift
     until "$@" >/dev/null 2>&1; do
@@ -92,7 +93,9 @@ node_config() { # NAME REGION ROLE [LINE...]
 node_start() { # NAME
     "$bin/quadhsmd" --config "$work/$1.yaml" 2>>"$work/$1.log" &
     node_pid[$1]=$!
-    wait_for 20 test -S "$(socket "$1")" || { printf 'node %s does not start:\n' "$1"; tail "$work/$1.log"; return 1; }
+    # A node that was killed has left its socket.
+    wait_for 20 node_answers_or_ended "$1"
+    node_status "$1" >/dev/null || { printf 'node %s does not start:\n' "$1"; tail "$work/$1.log"; return 1; }
 }
 
 node_stop() { # NAME [SIGNAL]
@@ -103,6 +106,7 @@ node_stop() { # NAME [SIGNAL]
 }
 
 node_status() { "$quadhsm" node status --control "$(socket "$1")" --json; } # NAME
+node_answers_or_ended() { node_status "$1" || ! kill -0 "${node_pid[$1]}"; } # NODE
 node_is_ready() { node_status "$1" | grep -q '"state": *"ready"'; }
 node_leads() { node_status "$1" | grep -q '"leading": *true'; }
 
