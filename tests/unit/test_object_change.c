@@ -141,7 +141,7 @@ START_TEST(some_attributes_change_in_a_copy_alone)
     for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++) {
         assert_flag_change(object_change, types[i], true, false, false);
         assert_flag_change(object_copy, types[i], true, false, true);
-        assert_flag_change(object_copy, types[i], false, true, true);
+        assert_flag_change(object_copy, types[i], false, true, types[i] != CKA_MODIFIABLE);
     }
     assert_flag_change(object_change, CKA_PRIVATE, false, true, false);
     assert_flag_change(object_copy, CKA_PRIVATE, false, true, true);
@@ -168,6 +168,38 @@ START_TEST(what_is_not_modifiable_is_copied_but_not_changed)
     assert_not_changed(object_change, object, &changes, QH_EREADONLY);
     result = changed(object_copy, object, &changes);
     assert_value(result, CKA_LABEL, text_span("label"));
+    object_free(result);
+    object_free(object);
+}
+END_TEST
+
+/* Else that would be a way to change it. */
+START_TEST(a_copy_of_what_is_not_modifiable_is_used_for_no_more)
+{
+    static const CK_ATTRIBUTE_TYPE uses[] = {CKA_SIGN, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP,
+                                             CKA_DERIVE};
+    struct object *object, *result;
+    struct template template;
+
+    begin_aes(&template);
+    with_flag(&template, CKA_MODIFIABLE, false);
+    with_flag(&template, CKA_SIGN, false);
+    with_flag(&template, CKA_DECRYPT, false);
+    object = created(&template);
+    for (unsigned i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        struct template changes = {.count = 0};
+
+        with_flag(&changes, uses[i], true);
+        assert_not_changed(object_copy, object, &changes, QH_EREADONLY);
+    }
+    template.count = 0;
+    with_flag(&template, CKA_ENCRYPT, false);
+    with_flag(&template, CKA_TOKEN, true);
+    with_flag(&template, CKA_DESTROYABLE, false);
+    with_flag(&template, CKA_WRAP_WITH_TRUSTED, true);
+    result = changed(object_copy, object, &template);
+    assert_flag(result, CKA_MODIFIABLE, false);
+    assert_flag(result, CKA_ENCRYPT, false);
     object_free(result);
     object_free(object);
 }
@@ -275,7 +307,8 @@ START_TEST(the_public_half_of_a_private_key_may_be_named_as_it_is)
     assert_not_changed(object_change, public, &changes, QH_EREADONLY);
     changes.count = 0;
     with(&changes, CKA_PUBLIC_KEY_INFO, span(info.base, info.size - 1));
-    assert_not_changed(object_change, private, &changes, QH_EREADONLY);
+    assert_not_changed(object_change, private, &changes, QH_EATTRVALUE);
+    assert_not_changed(object_copy, private, &changes, QH_EATTRVALUE);
     object_free(public);
     object_free(private);
 }
@@ -293,7 +326,7 @@ START_TEST(trust_is_given_by_the_officer_alone_and_to_what_is_not_private)
     assert_not_changed(object_change, public, &trust, QH_EREADONLY);
     assert_not_changed(object_copy, public, &trust, QH_EREADONLY);
     ck_assert_int_eq(object_change_as(hidden, all_of(&trust), true, &result), QH_EREADONLY);
-    ck_assert_int_eq(object_change_as(private, all_of(&trust), true, &result), QH_EATTRIBUTE);
+    ck_assert_int_eq(object_change_as(private, all_of(&trust), true, &result), QH_ETEMPLATE);
     ck_assert_int_eq(object_change_as(shown, all_of(&trust), true, &result), QH_OK);
     object_free(result);
     ck_assert_int_eq(object_change_as(public, all_of(&trust), true, &result), QH_OK);
@@ -389,6 +422,9 @@ START_TEST(changes_are_checked_as_templates_are)
     assert_not_changed(object_change, object, &changes, QH_ETEMPLATE);
     changes.count = 0;
     with_text(&changes, CKA_SUBJECT, "subject");
+    assert_not_changed(object_change, object, &changes, QH_ETEMPLATE);
+    changes.count = 0;
+    with_text(&changes, CKA_VENDOR_DEFINED | 1, "");
     assert_not_changed(object_change, object, &changes, QH_EATTRIBUTE);
     changes.count = 0;
     with_text(&changes, CKA_SIGN, "ab");
@@ -422,6 +458,31 @@ START_TEST(a_certificate_can_be_given_another_id_and_label)
     changes.count = 0;
     with_text(&changes, CKA_SUBJECT, "another");
     assert_not_changed(object_change, object, &changes, QH_EREADONLY);
+    object_free(object);
+}
+END_TEST
+
+START_TEST(a_trusted_certificate_stays_as_it_is)
+{
+    struct template template, trust = {.count = 0}, changes = {.count = 0};
+    struct object *object, *trusted = NULL, *result;
+
+    begin_certificate(&template);
+    object = created(&template);
+    with_flag(&trust, CKA_TRUSTED, true);
+    ck_assert_int_eq(object_change_as(object, all_of(&trust), true, &trusted), QH_OK);
+    with_text(&changes, CKA_LABEL, "label");
+    assert_not_changed(object_change, trusted, &changes, QH_EREADONLY);
+    assert_not_changed(object_copy, trusted, &changes, QH_EREADONLY);
+    ck_assert_int_eq(object_change_as(trusted, all_of(&changes), true, &result), QH_OK);
+    object_free(result);
+    changes.count = 0;
+    with_flag(&changes, CKA_TRUSTED, false);
+    assert_not_changed(object_change, trusted, &changes, QH_EREADONLY);
+    changes.count = 0;
+    with_flag(&changes, CKA_TOKEN, true);
+    object_free(changed(object_copy, trusted, &changes));
+    object_free(trusted);
     object_free(object);
 }
 END_TEST
@@ -465,6 +526,7 @@ int main(void)
     tcase_add_test(tcase, some_attributes_change_in_a_copy_alone);
     tcase_add_test(tcase, a_copy_does_not_show_what_was_private);
     tcase_add_test(tcase, what_is_not_modifiable_is_copied_but_not_changed);
+    tcase_add_test(tcase, a_copy_of_what_is_not_modifiable_is_used_for_no_more);
     tcase_add_test(tcase, what_is_not_copyable_is_changed_but_not_copied);
     tcase_add_test(tcase, a_copy_has_the_material_and_an_id_of_its_own);
     tcase_add_test(tcase, the_past_of_a_key_stays);
@@ -476,6 +538,7 @@ int main(void)
     tcase_add_test(tcase, changes_are_checked_as_templates_are);
     tcase_add_test(tcase, a_certificate_can_be_given_another_id_and_label);
     tcase_add_test(tcase, the_subject_of_a_public_key_can_be_changed);
+    tcase_add_test(tcase, a_trusted_certificate_stays_as_it_is);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }
