@@ -454,6 +454,8 @@ static bool begin_next(struct call *call)
         if (begin(call, &attempt)) {
             return true;
         }
+        /* One that failed at once, as where nobody listens, is not hedged. */
+        call->hedge_at_ms = NEVER;
         attempt = (struct attempt){.begun_ns = clock_monotonic_ns()};
     }
     return false;

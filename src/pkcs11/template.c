@@ -309,7 +309,7 @@ CKR_RESULT template_read(const struct quadhsm_object *object, CK_ATTRIBUTE *list
 {
     CK_RV result = CKR_OK;
 
-    if (list == NULL || count > ATTRIBUTES_MAX) {
+    if (list == NULL || count > TEMPLATE_READ_MAX) {
         return CKR_ARGUMENTS_BAD;
     }
     for (CK_ULONG i = 0; i < count; i++) {

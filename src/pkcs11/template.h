@@ -9,6 +9,9 @@
 #include "client/quadhsm.h"
 #include "pkcs11/ckr.h"
 
+/* In C_GetAttributeValue: some applications ask for all types that they know of, at once. */
+#define TEMPLATE_READ_MAX 1024u /* attributes */
+
 /* An application's template. Values other than numbers are the application's own memory. */
 struct template
 {
@@ -31,8 +34,9 @@ bool template_flag(const struct template *template, uint64_t type, bool otherwis
 bool template_matches(const struct template *template, const struct quadhsm_object *object);
 
 /* C_GetAttributeValue: sizes, values, and CK_UNAVAILABLE_INFORMATION for what cannot be given.
- * Errors: CKR_ARGUMENTS_BAD, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
- *         CKR_BUFFER_TOO_SMALL; all attributes that can be given are given nevertheless. */
+ * Errors: CKR_ARGUMENTS_BAD (none, or more than TEMPLATE_READ_MAX), CKR_ATTRIBUTE_SENSITIVE,
+ *         CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL; all attributes that can be given are
+ *         given nevertheless. */
 CKR_RESULT template_read(const struct quadhsm_object *object, CK_ATTRIBUTE *list, CK_ULONG count);
 
 /* What C_GetObjectSize says. */

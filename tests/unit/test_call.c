@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/certs.h"
@@ -263,6 +264,28 @@ START_TEST(nobody_there_is_told_at_the_deadline)
     ck_assert_uint_lt(took_ms, 2500);
     ck_assert_str_ne(quadhsm_error_detail(), "");
     ck_assert_str_eq(quadhsm_last_node(), "");
+}
+END_TEST
+
+static unsigned computed_ms(void)
+{
+    struct timespec used;
+
+    ck_assert_int_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used), 0);
+    return (unsigned)(used.tv_sec * 1000 + used.tv_nsec / 1000000);
+}
+
+START_TEST(waiting_for_a_node_that_comes_back_costs_no_computing)
+{
+    unsigned before_ms;
+
+    open_handle(2);
+    peer_kill(peers[0]);
+    peer_kill(peers[1]);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 1500), QUADHSM_OK);
+    before_ms = computed_ms();
+    ck_assert_int_eq(call_random(), QH_ECONN);
+    ck_assert_uint_lt(computed_ms() - before_ms, 100);
 }
 END_TEST
 
@@ -539,6 +562,7 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, busy_everywhere_is_tried_until_it_is_not);
     tcase_add_test(tcase, a_single_node_that_was_restarted_is_found_again);
     tcase_add_test(tcase, nobody_there_is_told_at_the_deadline);
+    tcase_add_test(tcase, waiting_for_a_node_that_comes_back_costs_no_computing);
     tcase_add_test(tcase, silence_everywhere_ends_at_the_deadline);
     tcase_add_test(tcase, a_change_is_repeated_under_its_id);
     tcase_add_test(tcase, a_read_has_no_request_id);

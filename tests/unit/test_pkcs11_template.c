@@ -230,6 +230,23 @@ START_TEST(what_cannot_be_given_is_said_and_the_rest_given)
 }
 END_TEST
 
+START_TEST(all_types_that_an_application_knows_of_may_be_asked_for_at_once)
+{
+    struct attributes_fixture fixture = {.count = 0};
+    struct quadhsm_object *object = rsa_private(&fixture);
+    CK_ATTRIBUTE list[TEMPLATE_READ_MAX + 1];
+
+    for (size_t i = 0; i < TEMPLATE_READ_MAX + 1; i++) {
+        list[i] = (CK_ATTRIBUTE){CKA_VENDOR_DEFINED + i, NULL, 0};
+    }
+    list[TEMPLATE_READ_MAX - 1].type = CKA_LABEL;
+    ck_assert_uint_eq(template_read(object, list, TEMPLATE_READ_MAX), CKR_ATTRIBUTE_TYPE_INVALID);
+    ck_assert_uint_eq(list[0].ulValueLen, CK_UNAVAILABLE_INFORMATION);
+    ck_assert_uint_eq(list[TEMPLATE_READ_MAX - 1].ulValueLen, 3);
+    ck_assert_uint_eq(template_read(object, list, TEMPLATE_READ_MAX + 1), CKR_ARGUMENTS_BAD);
+}
+END_TEST
+
 START_TEST(a_value_is_sensitive_only_where_a_key_has_one)
 {
     struct attributes_fixture rsa = {.count = 0};
@@ -281,6 +298,7 @@ static void add_cases(TCase *tcase)
     tcase_add_test(tcase, a_template_matches_an_object_that_has_all_of_it);
     tcase_add_test(tcase, sizes_are_told_and_values_given);
     tcase_add_test(tcase, what_cannot_be_given_is_said_and_the_rest_given);
+    tcase_add_test(tcase, all_types_that_an_application_knows_of_may_be_asked_for_at_once);
     tcase_add_test(tcase, a_value_is_sensitive_only_where_a_key_has_one);
     tcase_add_test(tcase, lists_of_mechanisms_come_out_as_numbers);
 }
