@@ -312,6 +312,7 @@ END_TEST
 START_TEST(a_digest_half_made_can_be_saved_and_gone_on_with)
 {
     CK_MECHANISM mechanism = {CKM_SHA512, NULL, 0};
+    CK_MECHANISM hmac = {CKM_SHA256_HMAC, NULL, 0};
     CK_SESSION_HANDLE second = open_session(0);
     CK_BYTE state[64];
     CK_BYTE hashes[2][64];
@@ -326,8 +327,11 @@ START_TEST(a_digest_half_made_can_be_saved_and_gone_on_with)
     OK(C_GetOperationState(session, state, &size));
     OK(C_DigestUpdate(session, large + 1000, 1000));
     OK(C_DigestFinal(session, hashes[0], &hash_size));
+    OK(C_SignInit(second, &hmac, make_secret(CKM_GENERIC_SECRET_KEY_GEN, 32)));
     GIVES(CKR_KEY_NOT_NEEDED, C_SetOperationState(second, state, size, 1, 0));
+    OK(C_SignUpdate(second, large, 1));
     OK(C_SetOperationState(second, state, size, 0, 0));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_SignUpdate(second, large, 1));
     OK(C_DigestUpdate(second, large + 1000, 1000));
     OK(C_DigestFinal(second, hashes[1], &hash_size));
     ck_assert_mem_eq(hashes[0], hashes[1], 64);
