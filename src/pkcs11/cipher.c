@@ -133,12 +133,96 @@ static CKR_RESULT chain_blocks(struct session *session, struct operation *operat
     return rv;
 }
 
+/* ---- byte by byte: CTR ---- */
+
+/* Counts @count blocks on. The node refuses what its bits cannot count, so they are all zero only
+ * when the last block is used up. */
+static void count_on(struct operation *operation, size_t count)
+{
+    uint32_t bits = operation->mechanism.params.counter_bits;
+    uint8_t *counter = operation->chain;
+    size_t carry = count;
+    unsigned low = 0;
+
+    for (size_t i = MECHANISM_BLOCK_SIZE; i > 0; i--) {
+        carry += counter[i - 1];
+        counter[i - 1] = (uint8_t)carry;
+        carry >>= 8;
+    }
+    for (uint32_t bit = 0; bit < bits; bit++) {
+        low |= counter[MECHANISM_BLOCK_SIZE - 1 - bit / 8] >> (bit % 8) & 1u;
+    }
+    operation->chain_spent = operation->chain_spent || (count > 0 && low == 0);
+}
+
+/* @data behind what is used of the first block, all of it no larger than one use of a key may be.
+ */
+static CKR_RESULT use_stream(struct session *session, struct operation *operation,
+                             struct bytes data, uint8_t *out)
+{
+    struct quadhsm_mechanism params = operation->mechanism.params;
+    uint8_t counter[MECHANISM_BLOCK_SIZE];
+    size_t used = operation->chain_used;
+    size_t total = used + data.size;
+    size_t made = 0;
+    uint8_t *both = calloc(2, total);
+    CK_RV rv;
+
+    if (both == NULL) {
+        return CKR_HOST_MEMORY;
+    }
+    memcpy(both + used, data.base, data.size);
+    memcpy(counter, operation->chain, sizeof counter);
+    params.iv = counter;
+    rv = operation_use(session, operation, &params, both, total, both + total, total, &made);
+    if (rv == CKR_OK && made != total) {
+        rv = CKR_DEVICE_ERROR;
+    }
+    if (rv == CKR_OK) {
+        memcpy(out, both + total + used, data.size);
+        count_on(operation, total / MECHANISM_BLOCK_SIZE);
+        operation->chain_used = total % MECHANISM_BLOCK_SIZE;
+    }
+    sodium_memzero(both, 2 * total);
+    free(both);
+    return rv;
+}
+
+static CKR_RESULT stream_part(struct session *session, struct operation *operation,
+                              struct bytes data, const struct output *output)
+{
+    CK_RV rv = CKR_OK;
+    size_t size;
+
+    if (operation_answer_size(output->to, output->size, data.size, data.size, &rv)) {
+        return rv;
+    }
+    rv = CKR_OK;
+    for (size_t at = 0; at < data.size && rv == CKR_OK; at += size) {
+        size = OPERATION_DATA_SIZE_MAX - operation->chain_used;
+        size = data.size - at < size ? data.size - at : size;
+        rv = operation->chain_spent
+                 ? CKR_DATA_LEN_RANGE
+                 : use_stream(session, operation, (struct bytes){data.base + at, size},
+                              output->to + at);
+    }
+    if (rv == CKR_OK) {
+        template_set_ulong(output->size, (CK_ULONG)data.size);
+    }
+    return rv;
+}
+
+/* ---- a part ---- */
+
 static CKR_RESULT chain_part(struct session *session, struct operation *operation,
                              struct bytes data, const struct output *output)
 {
     size_t whole;
     CK_RV rv;
 
+    if (operation->blocks == CKM_AES_CTR) {
+        return stream_part(session, operation, data, output);
+    }
     if (data.size > SIZE_MAX - operation->size) {
         return CKR_DATA_LEN_RANGE;
     }

@@ -265,6 +265,15 @@ static CKR_RESULT restore(const CK_BYTE *name, struct saved *ret_state)
     return ckr_from_error((int)err, ABOUT_CALL);
 }
 
+/* A state is all that a session was doing: a digest and nothing else (get_state()). What this
+ * session was doing before is over. */
+static void end_all(struct session *session)
+{
+    for (unsigned i = 0; i < OPERATION_KINDS; i++) {
+        operation_free(operation_take(session, (enum module_operation)i));
+    }
+}
+
 static CKR_RESULT set_state(struct session *session, const CK_BYTE *name, CK_ULONG size)
 {
     struct saved state = {.digest = NULL};
@@ -290,7 +299,7 @@ static CKR_RESULT set_state(struct session *session, const CK_BYTE *name, CK_ULO
     operation->in_parts = true;
     operation->digest = state.digest;
     operation->mechanism.info = mech_find(state.type);
-    operation_free(operation_take(session, OPERATION_DIGEST));
+    end_all(session);
     operation_put(session, operation);
     return CKR_OK;
 }

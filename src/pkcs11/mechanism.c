@@ -455,7 +455,8 @@ bool mechanism_chain(const struct mechanism *mechanism, CK_MECHANISM_TYPE *ret_b
         *ret_blocks = CKM_AES_CBC;
         return true;
     case CKM_AES_ECB:
-        *ret_blocks = CKM_AES_ECB;
+    case CKM_AES_CTR:
+        *ret_blocks = mechanism->params.type;
         return true;
     default:
         return false;

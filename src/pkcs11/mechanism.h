@@ -58,8 +58,8 @@ size_t mechanism_decrypted_least(const struct mechanism *mechanism, size_t data_
 
 #define MECHANISM_BLOCK_SIZE 16u /* of AES */
 
-/* The mechanism for whole blocks of a long operation: CKM_AES_CBC for itself and for CBC_PAD, ECB
- * for itself; false if the mechanism needs everything at once. */
+/* The mechanism for the parts of a long operation: CKM_AES_CBC for itself and for CBC_PAD, ECB and
+ * CTR for themselves; false if the mechanism needs everything at once. */
 bool mechanism_chain(const struct mechanism *mechanism, CK_MECHANISM_TYPE *ret_blocks);
 
 #endif

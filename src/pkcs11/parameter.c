@@ -159,6 +159,11 @@ static bool is_kdf(CK_EC_KDF_TYPE kdf)
     case CKD_SHA256_KDF:
     case CKD_SHA384_KDF:
     case CKD_SHA512_KDF:
+    case CKD_SHA1_KDF_SP800:
+    case CKD_SHA224_KDF_SP800:
+    case CKD_SHA256_KDF_SP800:
+    case CKD_SHA384_KDF_SP800:
+    case CKD_SHA512_KDF_SP800:
         return true;
     default:
         return false;

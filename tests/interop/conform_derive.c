@@ -11,9 +11,20 @@
 
 static const struct {
     CK_EC_KDF_TYPE kdf;
-    const char *hash;
-} kdfs[] = {{CKD_NULL, NULL},           {CKD_SHA1_KDF, "SHA1"},     {CKD_SHA224_KDF, "SHA224"},
-            {CKD_SHA256_KDF, "SHA256"}, {CKD_SHA384_KDF, "SHA384"}, {CKD_SHA512_KDF, "SHA512"}};
+    const char *name, *hash; /* OpenSSL's */
+} kdfs[] = {
+    {CKD_NULL, NULL, NULL},
+    {CKD_SHA1_KDF, "X963KDF", "SHA1"},
+    {CKD_SHA224_KDF, "X963KDF", "SHA224"},
+    {CKD_SHA256_KDF, "X963KDF", "SHA256"},
+    {CKD_SHA384_KDF, "X963KDF", "SHA384"},
+    {CKD_SHA512_KDF, "X963KDF", "SHA512"},
+    {CKD_SHA1_KDF_SP800, "SSKDF", "SHA1"},
+    {CKD_SHA224_KDF_SP800, "SSKDF", "SHA224"},
+    {CKD_SHA256_KDF_SP800, "SSKDF", "SHA256"},
+    {CKD_SHA384_KDF_SP800, "SSKDF", "SHA384"},
+    {CKD_SHA512_KDF_SP800, "SSKDF", "SHA512"},
+};
 
 static size_t shared_secret(EVP_PKEY *own, EVP_PKEY *other, uint8_t *out)
 {
@@ -37,19 +48,19 @@ static void run_kdf(const char *name, OSSL_PARAM *params, uint8_t *out, size_t s
     EVP_KDF_free(kdf);
 }
 
-/* Of ANSI X9.63. */
-static void expand_shared(const char *hash, uint8_t *secret, size_t secret_size, uint8_t *info,
+/* Of ANSI X9.63 and of NIST SP 800-56A. */
+static void expand_shared(unsigned row, uint8_t *secret, size_t secret_size, uint8_t *info,
                           size_t info_size, uint8_t *out, size_t size)
 {
     char name[16] = "";
     OSSL_PARAM params[4];
 
-    strncpy(name, hash, sizeof name - 1);
+    strncpy(name, kdfs[row].hash, sizeof name - 1);
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, name, 0);
     params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, secret, secret_size);
     params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_size);
     params[3] = OSSL_PARAM_construct_end();
-    run_kdf("X963KDF", params, out, size);
+    run_kdf(kdfs[row].name, params, out, size);
 }
 
 static CK_RV derive(CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base, CK_KEY_TYPE type, size_t size,
@@ -104,7 +115,7 @@ static void ecdh_with(CK_MECHANISM_TYPE type, enum kind kind)
         params.kdf = kdfs[i].kdf;
         params.pSharedData = info;
         params.ulSharedDataLen = i % 2 == 0 ? sizeof info : 0;
-        expand_shared(kdfs[i].hash, secret, size, info, params.ulSharedDataLen, wanted, 100);
+        expand_shared(i, secret, size, info, params.ulSharedDataLen, wanted, 100);
         compare_derived(&mechanism, pair->private, CKK_GENERIC_SECRET, 100, wanted, 100,
                         "the secret through a KDF");
     }

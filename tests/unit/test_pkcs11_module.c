@@ -390,6 +390,8 @@ START_TEST(sessions_are_opened_closed_and_described_without_a_node)
     OK(C_CloseAllSessions(fixture_slot));
     GIVES(CKR_SESSION_HANDLE_INVALID, C_GetSessionInfo(session, &info));
     GIVES(CKR_FUNCTION_NOT_PARALLEL, C_GetFunctionStatus(open_session(0)));
+    GIVES(CKR_FUNCTION_NOT_PARALLEL, C_GetFunctionStatus(CK_INVALID_HANDLE));
+    GIVES(CKR_FUNCTION_NOT_PARALLEL, C_CancelFunction(CK_INVALID_HANDLE));
     ck_assert_uint_eq(pocket_calls(), calls);
     fixture_stop();
 }

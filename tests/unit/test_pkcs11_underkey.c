@@ -308,6 +308,12 @@ START_TEST(both_sides_derive_the_same)
     ck_assert_uint_eq(value_of(key, other), 48);
     ck_assert_mem_ne(one, other, 32);
     GIVES(CKR_TEMPLATE_INCOMPLETE, derive(&mechanism, b.pair.private, 0, &key));
+    ecdh.kdf = CKD_SHA256_KDF_SP800;
+    ecdh.pSharedData = NULL;
+    ecdh.ulSharedDataLen = 0;
+    OK(derive(&mechanism, b.pair.private, 48, &key));
+    value_of(key, one);
+    ck_assert_mem_ne(one, other, 48);
     fixture_stop();
 }
 END_TEST
