@@ -93,7 +93,8 @@ bool object_value_fits(const struct attribute_rule *rule, struct bytes value);
 
 /* ---- templates and drafts (object_template.c) ---- */
 
-/* Within the limits, and without duplicates? Errors: QH_ELIMIT, QH_ETEMPLATE. */
+/* Within the limits, and of one mind? What is said twice the same counts once (4.1.1 of the
+ * standard). Errors: QH_ELIMIT, QH_ETEMPLATE (two values for an attribute). */
 QH_RESULT template_check(struct attributes template);
 /* NULL if it is not there. */
 const struct attribute *template_find(struct attributes template, CK_ATTRIBUTE_TYPE type);

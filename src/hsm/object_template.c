@@ -17,7 +17,8 @@ QH_RESULT template_check(struct attributes template)
             return QH_ELIMIT;
         }
         for (unsigned j = 0; j < i; j++) {
-            if (template.list[j].type == template.list[i].type) {
+            if (template.list[j].type == template.list[i].type &&
+                bytes_compare(template.list[j].value, template.list[i].value) != 0) {
                 return QH_ETEMPLATE;
             }
         }

@@ -553,13 +553,20 @@ START_TEST(values_are_of_their_kind)
 }
 END_TEST
 
-START_TEST(an_attribute_named_twice_is_refused)
+START_TEST(an_attribute_has_one_value)
 {
     struct template template;
+    struct object *object;
+
+    begin_data(&template, "label");
+    with_text(&template, CKA_LABEL, "other");
+    assert_refused(&template, QH_ETEMPLATE);
 
     begin_data(&template, "label");
     with_text(&template, CKA_LABEL, "label");
-    assert_refused(&template, QH_ETEMPLATE);
+    object = created(&template);
+    ck_assert_uint_eq(object_attribute(object, CKA_LABEL)->value.size, strlen("label"));
+    object_free(object);
 }
 END_TEST
 
@@ -764,7 +771,7 @@ int main(void)
     tcase_add_test(templates, trusted_can_be_set_by_nobody);
     tcase_add_test(templates, a_key_that_always_asks_for_the_pin_is_private);
     tcase_add_test(templates, values_are_of_their_kind);
-    tcase_add_test(templates, an_attribute_named_twice_is_refused);
+    tcase_add_test(templates, an_attribute_has_one_value);
     tcase_add_test(templates, templates_have_limits);
     suite_add_tcase(suite, templates);
     tcase_add_unchecked_fixture(reading, setup_keys, teardown_keys);
