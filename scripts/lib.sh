@@ -16,6 +16,7 @@ packages=(
     softhsm2 opensc gnutls-bin p11-kit libnss3-tools libengine-pkcs11-openssl
     nginx-light apache2-bin stunnel4 haproxy
     openssh-client openssh-server openjdk-17-jdk-headless
+    golang-go golang-github-thalesignite-crypto11-dev
     knot knot-dnsutils knot-dnssecutils bind9-utils
 )
 
