@@ -13,7 +13,7 @@ packages=(
     libprotobuf-c-dev protobuf-c-compiler libcyaml-dev libyaml-dev liburcu-dev
     libjansson-dev libnss3-dev
     openssl xz-utils
-    softhsm2 opensc gnutls-bin p11-kit libengine-pkcs11-openssl
+    softhsm2 opensc gnutls-bin p11-kit libnss3-tools libengine-pkcs11-openssl
     nginx-light apache2-bin stunnel4 haproxy
     openssh-client openssh-server openjdk-17-jdk-headless
     knot knot-dnsutils knot-dnssecutils bind9-utils
