@@ -38,7 +38,7 @@ add_module() {
 
 authority_is_made() {
     printf 'y\n-1\nn\n' >"$work/answers"
-    certs -S -h interop -n ca -s CN=authority -x -t CT,C,C -k rsa -g 2048 -m 1 -v 12 \
+    certs -S -h interop -n ca -s CN=authority -x -t CT,C,C -k ec -q nistp256 -m 1 -v 12 \
         -2 --keyUsage certSigning,crlSigning -z "$work/noise" <"$work/answers" &&
         certs -L -n interop:ca -a >"$work/ca.crt" &&
         openssl verify -CAfile "$work/ca.crt" "$work/ca.crt"
