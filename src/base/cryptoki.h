@@ -5,7 +5,10 @@
 
 #include <pkcs11.h>
 
-/* Version 3.0, missing there. */
+/* Missing there: one of version 2.40, two of 3.0. */
+#ifndef CKA_NAME_HASH_ALGORITHM
+#define CKA_NAME_HASH_ALGORITHM 0x0000008CUL
+#endif
 #ifndef CKA_UNIQUE_ID
 #define CKA_UNIQUE_ID 0x00000004UL
 #endif

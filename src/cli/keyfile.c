@@ -114,7 +114,7 @@ static enum qh_err explain(char *ret_detail, enum qh_err err)
 {
     switch ((int)err) {
     case QH_EKEYSIZE:
-        return say(ret_detail, err, "RSA keys have 2048 to 8192 bits, in whole bytes");
+        return say(ret_detail, err, "RSA keys have 2048 to 8192 bits");
     case QH_ECURVE:
         return say(ret_detail, err,
                    "the curves are P-256, P-384, P-521, secp256k1, Ed25519, Ed448, X25519, X448");

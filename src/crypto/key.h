@@ -48,7 +48,7 @@ struct key_public {
 
 /* Generate. EC: @ec_params is the DER of a named curve's OID, or for Edwards curves also the
  * PrintableString "edwards25519", for Montgomery curves "curve25519"; the answer's ec_params are
- * what was asked for. Errors: QH_EKEYSIZE (RSA: whole bytes), QH_ECURVE, QH_EATTRVALUE (exponent:
+ * what was asked for. Errors: QH_EKEYSIZE (RSA: even), QH_ECURVE, QH_EATTRVALUE (exponent:
  * odd, 65,537 to 2^64-1), QH_EKEYTYPE, QH_ENOMEM, QH_ESYSTEM. Owns:   *ret_private: secret_free();
  * ret_public->block: free(). Slow: never on a loop. */
 QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret **ret_private,

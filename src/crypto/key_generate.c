@@ -85,7 +85,7 @@ QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret *
     enum qh_err err;
 
     /* Of an odd number of bits OpenSSL makes a key with one less. */
-    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX || bits % 8 != 0) {
+    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX || bits % 2 != 0) {
         return QH_EKEYSIZE;
     }
     if (material_bits(e) < RSA_EXPONENT_MIN_BITS || e.size > sizeof reversed ||

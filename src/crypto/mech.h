@@ -114,5 +114,6 @@ QH_RESULT mech_digest_final(struct mech_digest *digest, uint8_t ret_hash[MECH_DI
 QH_RESULT mech_digest_copy(const struct mech_digest *digest, struct mech_digest **ret_copy);
 void mech_digest_free(struct mech_digest *digest);
 size_t mech_digest_size(CK_MECHANISM_TYPE type); /* 0: no digest */
+bool mech_is_mgf(CK_RSA_PKCS_MGF_TYPE type);     /* one of PSS and OAEP here */
 
 #endif

@@ -18,6 +18,11 @@ size_t mech_digest_size(CK_MECHANISM_TYPE type)
     return hash == NULL ? 0 : hash->size;
 }
 
+bool mech_is_mgf(CK_RSA_PKCS_MGF_TYPE type)
+{
+    return key_hash_of_mgf(type) != NULL;
+}
+
 /* NULL: no memory. */
 static struct mech_digest *new_empty(size_t size)
 {

@@ -220,6 +220,19 @@ bool mechanism_allowed(const struct quadhsm_object *key, CK_MECHANISM_TYPE type)
     return false;
 }
 
+/* That of PSS beside the hash, in an encoding that is one bit shorter than the modulus. */
+static bool salt_fits(const struct quadhsm_mechanism *params, const struct quadhsm_object *key)
+{
+    const struct quadhsm_attribute *modulus = quadhsm_object_attribute(key, CKA_MODULUS);
+    size_t size;
+
+    if (params->salt_size == 0 || modulus == NULL || modulus->size == 0) {
+        return true;
+    }
+    size = modulus->size - (((const uint8_t *)modulus->value)[0] == 1);
+    return size >= mech_digest_size(params->hash) + 2 + params->salt_size;
+}
+
 CKR_RESULT mechanism_fits(const struct mechanism *mechanism, CK_FLAGS use,
                           const struct quadhsm_object *key)
 {
@@ -236,7 +249,10 @@ CKR_RESULT mechanism_fits(const struct mechanism *mechanism, CK_FLAGS use,
     if (rv != CKR_OK) {
         return rv;
     }
-    return mechanism_allowed(key, mechanism->params.type) ? CKR_OK : CKR_MECHANISM_INVALID;
+    if (!mechanism_allowed(key, mechanism->params.type)) {
+        return CKR_MECHANISM_INVALID;
+    }
+    return salt_fits(&mechanism->params, key) ? CKR_OK : CKR_MECHANISM_PARAM_INVALID;
 }
 
 /* ---- splitting ---- */

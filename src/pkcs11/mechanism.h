@@ -33,7 +33,8 @@ void mechanism_close(struct mechanism *mechanism);
 struct mech_params mechanism_local(const struct quadhsm_mechanism *params);
 
 /* May @key be used so, by what is known of it? Errors: CKR_KEY_TYPE_INCONSISTENT,
- * CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID (not among its CKA_ALLOWED_MECHANISMS). */
+ * CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_INVALID (not among its CKA_ALLOWED_MECHANISMS),
+ * CKR_MECHANISM_PARAM_INVALID (no room for the salt). */
 CKR_RESULT mechanism_fits(const struct mechanism *mechanism, CK_FLAGS use,
                           const struct quadhsm_object *key);
 bool mechanism_allowed(const struct quadhsm_object *key, CK_MECHANISM_TYPE type);

@@ -86,6 +86,7 @@ static CKR_RESULT parse_pss(const CK_MECHANISM *from, const struct mech_info *in
         return rv;
     }
     if (pss.sLen > KEY_RSA_BITS_MAX / 8 || mech_digest_size(pss.hashAlg) == 0 ||
+        !mech_is_mgf(pss.mgf) ||
         (info->digest != CK_UNAVAILABLE_INFORMATION && info->digest != pss.hashAlg)) {
         return CKR_MECHANISM_PARAM_INVALID;
     }
@@ -98,7 +99,7 @@ static CKR_RESULT parse_pss(const CK_MECHANISM *from, const struct mech_info *in
 /* No source at all is what some clients say for "no label". */
 static CKR_RESULT take_oaep(const CK_RSA_PKCS_OAEP_PARAMS *oaep, struct quadhsm_mechanism *params)
 {
-    if (mech_digest_size(oaep->hashAlg) == 0 ||
+    if (mech_digest_size(oaep->hashAlg) == 0 || !mech_is_mgf(oaep->mgf) ||
         (oaep->source != CKZ_DATA_SPECIFIED && (oaep->source != 0 || oaep->ulSourceDataLen != 0))) {
         return CKR_MECHANISM_PARAM_INVALID;
     }

@@ -107,8 +107,10 @@ static CK_RV crypt(CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, bool encrypt, 
     if (rv != CKR_OK) {
         return rv;
     }
-    return encrypt ? P11->C_Encrypt(conform.session, in, size, out, out_size)
-                   : P11->C_Decrypt(conform.session, in, size, out, out_size);
+    rv = encrypt ? P11->C_Encrypt(conform.session, in, size, out, out_size)
+                 : P11->C_Decrypt(conform.session, in, size, out, out_size);
+    expect(rv != CKR_MECHANISM_PARAM_INVALID, "parameters are checked as it begins");
+    return rv;
 }
 
 /* There and back. */
@@ -216,6 +218,7 @@ static CK_RV sign_twice(CK_MECHANISM *mechanism, const struct pair *pair, size_t
 
     if (rv == CKR_OK) {
         rv = P11->C_Sign(conform.session, data, data_size, signature, &size);
+        expect(rv != CKR_MECHANISM_PARAM_INVALID, "parameters are checked as it begins");
     }
     if (rv == CKR_OK) {
         rv = P11->C_VerifyInit(conform.session, mechanism, pair->public);

@@ -53,7 +53,7 @@ static size_t make_certificate(uint8_t *out, uint8_t *subject, size_t *subject_s
 
 static void check_certificate(void)
 {
-    uint8_t value[2048], subject[256], read[BUFFER_SIZE], hash[20];
+    uint8_t value[2048], subject[256], read[BUFFER_SIZE], hash[32] = {0};
     size_t subject_size, hash_size = 0;
     size_t size = make_certificate(value, subject, &subject_size);
     struct template template;
@@ -66,7 +66,10 @@ static void check_certificate(void)
     put_bytes(&template, CKA_SUBJECT, subject, subject_size);
     put_bytes(&template, CKA_VALUE, value, size);
     put_bytes(&template, CKA_LABEL, label, sizeof label);
+    put_number(&template, CKA_NAME_HASH_ALGORITHM, CKM_SHA256);
+    put_bytes(&template, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, hash, sizeof hash);
     certificate = create(&template, "a certificate");
+    expect(read_number(certificate, CKA_NAME_HASH_ALGORITHM) == CKM_SHA256, "the keys' hash");
     expect_same(read, read_bytes(certificate, CKA_VALUE, read), value, size, "it is read");
     expect(read_number(certificate, CKA_PRIVATE) == 0, "it is public");
     expect(read_number(certificate, CKA_TRUSTED) == 0, "it is not trusted");

@@ -68,6 +68,21 @@ START_TEST(rsa_sizes_and_exponents_have_limits)
 }
 END_TEST
 
+/* Applications ask for sizes that are not whole bytes, too. */
+START_TEST(an_even_number_of_bits_need_not_be_whole_bytes)
+{
+    struct pair pair;
+    EVP_PKEY *pkey;
+
+    pair_make_rsa(&pair, 2050);
+    ck_assert_uint_eq(pair.public.modulus.size, 257);
+    pkey = openssl_private(&pair);
+    ck_assert_int_eq(EVP_PKEY_get_bits(pkey), 2050);
+    EVP_PKEY_free(pkey);
+    pair_close(&pair);
+}
+END_TEST
+
 /* The largest takes too long to generate here; its public half does as well. */
 START_TEST(a_modulus_of_8192_bits_is_the_largest)
 {
@@ -427,6 +442,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, a_generated_rsa_key_is_what_was_asked_for);
     tcase_add_test(tests, rsa_sizes_and_exponents_have_limits);
+    tcase_add_test(tests, an_even_number_of_bits_need_not_be_whole_bytes);
     tcase_add_test(tests, a_modulus_of_8192_bits_is_the_largest);
     tcase_add_test(tests, generated_curve_keys_are_what_was_asked_for);
     tcase_add_test(tests, edwards_and_montgomery_curves_have_several_names);

@@ -77,6 +77,9 @@ START_TEST(other_mechanisms_are_no_digests)
     ck_assert_ptr_null(digest);
     ck_assert_uint_eq(mech_digest_size(CKM_SHA256_HMAC), 0);
     ck_assert_uint_eq(mech_digest_size(CK_UNAVAILABLE_INFORMATION), 0);
+    ck_assert(mech_is_mgf(CKG_MGF1_SHA512));
+    ck_assert(!mech_is_mgf(CKG_MGF1_SHA224 + 1));
+    ck_assert(!mech_is_mgf(0));
 }
 END_TEST
 
