@@ -45,7 +45,7 @@ static CKR_RESULT digest_end(struct session *session, bool all, struct bytes dat
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (all && operation->in_parts) {
-        operation_put(session, operation);
+        operation_free(operation);
         return CKR_OPERATION_ACTIVE;
     }
     size = mech_digest_size(operation->mechanism.info->type);

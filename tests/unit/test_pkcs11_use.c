@@ -223,9 +223,14 @@ START_TEST(operations_are_begun_once_and_in_order)
     /* A second kind beside it is another matter. */
     OK(C_VerifyInit(session, &mechanism, pair.public));
     OK(C_SignUpdate(session, large, 32));
-    GIVES(CKR_OPERATION_ACTIVE, C_Sign(session, large, 32, signature, &size));
     OK(C_SignFinal(session, signature, &size));
-    OK(C_Verify(session, large, 32, signature, 64));
+    OK(C_VerifyUpdate(session, large, 32));
+    GIVES(CKR_OPERATION_ACTIVE, C_Verify(session, large, 32, signature, 64));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_VerifyFinal(session, signature, 64));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    OK(C_SignUpdate(session, large, 32));
+    GIVES(CKR_OPERATION_ACTIVE, C_Sign(session, large, 32, signature, &size));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_SignFinal(session, signature, &size));
     OK(C_SignInit(session, &mechanism, pair.private));
     OK(C_SignInit(session, NULL, 0));
     GIVES(CKR_OPERATION_NOT_INITIALIZED, C_Sign(session, large, 32, signature, &size));
@@ -399,6 +404,10 @@ START_TEST(cbc_without_padding_wants_whole_blocks)
           crypt_in_parts(false, &mechanism, key, large, 17, 5, one, sizeof one, &size));
     OK(crypt_in_parts(true, &mechanism, key, large, 48, 5, one, sizeof one, &size));
     ck_assert_uint_eq(size, 48);
+    OK(C_EncryptInit(session, &mechanism, key));
+    OK(C_EncryptUpdate(session, large, 16, one, &size));
+    GIVES(CKR_OPERATION_ACTIVE, C_Encrypt(session, large, 16, one, &size));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_EncryptFinal(session, one, &size));
 }
 END_TEST
 
@@ -508,11 +517,13 @@ START_TEST(digests_are_made_without_a_node)
     ck_assert_mem_eq(hash, abc, 32);
     OK(C_DigestInit(session, &mechanism));
     OK(C_DigestUpdate(session, data, 1));
-    GIVES(CKR_OPERATION_ACTIVE, C_Digest(session, data, 1, hash, &size));
     OK(C_DigestUpdate(session, data + 1, 2));
     OK(C_DigestFinal(session, NULL, &size));
     OK(C_DigestFinal(session, hash, &size));
     ck_assert_mem_eq(hash, abc, 32);
+    OK(C_DigestInit(session, &mechanism));
+    OK(C_DigestUpdate(session, data, 1));
+    GIVES(CKR_OPERATION_ACTIVE, C_Digest(session, data, 1, hash, &size));
     GIVES(CKR_OPERATION_NOT_INITIALIZED, C_DigestFinal(session, hash, &size));
     ck_assert_uint_eq(pocket_calls(), calls);
 }
