@@ -509,6 +509,8 @@ START_TEST(digests_are_made_without_a_node)
     unsigned calls = pocket_calls();
 
     OK(C_DigestInit(session, &mechanism));
+    GIVES(CKR_ARGUMENTS_BAD, C_Digest(session, NULL, 3, NULL, &size));
+    OK(C_DigestInit(session, &mechanism));
     OK(C_Digest(session, data, 3, NULL, &size));
     ck_assert_uint_eq(size, 32);
     size = 31;
@@ -584,6 +586,7 @@ START_TEST(random_bytes_come_in_any_number_and_seeds_are_not_taken)
     ck_assert_uint_eq(pocket_calls(), calls + 3);
     GIVES(CKR_ARGUMENTS_BAD, C_GenerateRandom(session, NULL, 1));
     GIVES(CKR_RANDOM_SEED_NOT_SUPPORTED, C_SeedRandom(session, one, 16));
+    GIVES(CKR_ARGUMENTS_BAD, C_SeedRandom(session, NULL, 16));
 }
 END_TEST
 
