@@ -32,7 +32,9 @@ static enum qh_err build_destroy(struct request *request, const struct store *st
     }
     err = object_open(scene.partition->key, scene.cluster, scene.partition->id, id, record.value,
                       false, &object);
-    if (err == QH_OK && !object_flag(object, CKA_DESTROYABLE)) {
+    if (object_scene_is_officer(request) && (err != QH_OK || object->is_private)) {
+        err = QH_EPERM;
+    } else if (err == QH_OK && !object_flag(object, CKA_DESTROYABLE)) {
         *ret_detail = "its CKA_DESTROYABLE is false";
         err = QH_EREADONLY;
     } else if (err == QH_ECORRUPT || err == QH_EMALFORMED) {
@@ -48,9 +50,11 @@ out:
     return err;
 }
 
+/* Whoever may make a public object may take it away: the partition officer, too. */
 void handle_destroy(struct request *request)
 {
-    enum qh_err err = object_scene_may_change(request, true, true);
+    enum qh_err err =
+        object_scene_is_officer(request) ? QH_OK : object_scene_may_change(request, true, true);
 
     if (err == QH_OK && request->message->destroy->id.len != OBJECT_ID_SIZE) {
         err = QH_EINVAL;

@@ -322,7 +322,7 @@ static CKR_RESULT in_one_piece(struct session *session, enum module_operation ki
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (operation->in_parts) {
-        operation_put(session, operation);
+        operation_free(operation);
         return CKR_OPERATION_ACTIVE;
     }
     if (output->size != NULL && (data.base != NULL || data.size == 0)) {

@@ -17,7 +17,7 @@ static const struct {
     {QUADHSM_EBUSY, CKR_DEVICE_ERROR},
     {QUADHSM_ECONN, CKR_DEVICE_ERROR},
     {QUADHSM_ETLS, CKR_DEVICE_ERROR},
-    {QUADHSM_EPERM, CKR_ACTION_PROHIBITED},
+    {QUADHSM_EPERM, CKR_USER_NOT_LOGGED_IN}, /* somebody else would have to be */
     {QUADHSM_EREFUSED, CKR_FUNCTION_REJECTED},
     {QUADHSM_ELOCKED, CKR_DEVICE_ERROR},
     {QUADHSM_ENOTENROLLED, CKR_DEVICE_ERROR},
@@ -54,7 +54,7 @@ static const struct {
     {QUADHSM_ENOTWRAPPABLE, CKR_KEY_NOT_WRAPPABLE},
     {QUADHSM_EWRAPPED, CKR_WRAPPED_KEY_INVALID},
     {QUADHSM_EWRAPPEDSIZE, CKR_WRAPPED_KEY_LEN_RANGE},
-    {QUADHSM_EPOLICY, CKR_ACTION_PROHIBITED},
+    {QUADHSM_EPOLICY, CKR_KEY_NOT_WRAPPABLE},
 };
 
 bool ckr_is_network(int error)
@@ -99,6 +99,10 @@ CK_RV ckr_from_error(int error, enum ckr_about about)
     }
     if (about == ABOUT_TOKEN && error == QUADHSM_ENOTFOUND) {
         return CKR_TOKEN_NOT_PRESENT;
+    }
+    /* Of copying, changing and destroying alone PKCS#11 says that it is prohibited. */
+    if (about == ABOUT_OBJECT && error == QUADHSM_EPERM) {
+        return CKR_ACTION_PROHIBITED;
     }
     for (size_t i = 0; i < sizeof translations / sizeof translations[0]; i++) {
         if (translations[i].error == error) {

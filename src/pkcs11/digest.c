@@ -45,11 +45,12 @@ static CKR_RESULT digest_end(struct session *session, bool all, struct bytes dat
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (all && operation->in_parts) {
-        operation_put(session, operation);
+        operation_free(operation);
         return CKR_OPERATION_ACTIVE;
     }
     size = mech_digest_size(operation->mechanism.info->type);
-    if (out_size != NULL && !operation_answer_size(out, out_size, size, size, &rv)) {
+    if (out_size != NULL && (data.base != NULL || data.size == 0) &&
+        !operation_answer_size(out, out_size, size, size, &rv)) {
         rv = update(operation, data);
         if (rv == CKR_OK) {
             rv = final(operation, out, out_size);

@@ -185,13 +185,17 @@ static bool take_up(struct slot *slot, enum quadhsm_role role, const void *pin, 
 
 /* ---- C_Login ---- */
 
-static bool has_operation(struct session *session)
+/* Is there an operation that a PIN could be for? */
+static bool waits_for_pin(struct session *session)
 {
     bool found = false;
 
     module_lock();
     for (unsigned i = 0; i < OPERATION_KINDS; i++) {
-        found = found || (i != OPERATION_DIGEST && session->operations[i] != NULL);
+        const struct operation *operation = session->operations[i];
+
+        found = found || (operation != NULL && operation->key != NULL &&
+                          objects_flag(operation->key->object, CKA_ALWAYS_AUTHENTICATE, false));
     }
     module_unlock();
     return found;
@@ -203,10 +207,14 @@ static CKR_RESULT log_in_context(struct session *session, const void *pin, CK_UL
     uint64_t login = login_current(session->slot);
     int error;
 
-    if (!has_operation(session)) {
+    if (!waits_for_pin(session)) {
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     error = quadhsm_login_context(session->slot->token, pin, size);
+    /* As the standard has it (v3.0 section 4.9). */
+    if (error == QUADHSM_EPINLOCKED) {
+        (void)log_out(session->slot, false);
+    }
     return access_failed(session, login, CK_INVALID_HANDLE, error, ABOUT_CALL);
 }
 

@@ -35,11 +35,9 @@ MODULE_API CK_RV C_SeedRandom(CK_SESSION_HANDLE handle, CK_BYTE_PTR seed, CK_ULO
     struct session *session;
     CK_RV rv = module_enter_session(handle, &session);
 
-    (void)seed;
-    (void)size;
     if (rv == CKR_OK) {
         module_leave_session(session);
-        rv = CKR_RANDOM_SEED_NOT_SUPPORTED;
+        rv = seed == NULL && size > 0 ? CKR_ARGUMENTS_BAD : CKR_RANDOM_SEED_NOT_SUPPORTED;
     }
     return rv;
 }

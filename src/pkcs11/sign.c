@@ -47,7 +47,7 @@ CK_RV sign_all(struct session *session, enum module_operation kind, const CK_BYT
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (operation->in_parts) {
-        operation_put(session, operation);
+        operation_free(operation);
         return CKR_OPERATION_ACTIVE;
     }
     if (out_size == NULL || (data == NULL && size > 0)) {

@@ -51,7 +51,7 @@ static CKR_RESULT verify_all(struct session *session, const CK_BYTE *data, CK_UL
         return CKR_OPERATION_NOT_INITIALIZED;
     }
     if (operation->in_parts) {
-        operation_put(session, operation);
+        operation_free(operation);
         return CKR_OPERATION_ACTIVE;
     }
     if (signature.base != NULL && (data != NULL || size == 0)) {

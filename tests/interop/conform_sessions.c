@@ -110,6 +110,22 @@ static void check_user(CK_SESSION_HANDLE reader, CK_SESSION_HANDLE writer)
     expect(count_data(writer) == 2, "private session objects ended with the login");
 }
 
+/* The SO makes what is public, and nothing that is private. */
+static void check_officer(CK_SESSION_HANDLE session)
+{
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
+    struct template template;
+
+    expect_rv(make_data(session, false, true, &object), CKR_USER_NOT_LOGGED_IN, "private data");
+    expect_rv(make_data(session, true, false, &object), CKR_OK, "public token data");
+    expect_rv(P11->C_DestroyObject(session, object), CKR_OK, "and they go");
+    template_start(&template);
+    put_number(&template, CKA_VALUE_LEN, 16);
+    expect_rv(P11->C_GenerateKey(session, &mechanism, template.list, 1, &object),
+              CKR_USER_NOT_LOGGED_IN, "a secret key");
+}
+
 static void check_ends(CK_SESSION_HANDLE reader, CK_SESSION_HANDLE writer)
 {
     CK_SESSION_HANDLE other;
@@ -129,6 +145,7 @@ static void check_ends(CK_SESSION_HANDLE reader, CK_SESSION_HANDLE writer)
     expect_rv(P11->C_OpenSession(conform.slot, READ_ONLY, NULL, NULL, &reader),
               CKR_SESSION_READ_WRITE_SO_EXISTS, "a R/O session beside the SO");
     expect(count_data(other) == 0, "the SO sees nothing that is private");
+    check_officer(other);
     expect_rv(P11->C_CloseAllSessions(conform.slot), CKR_OK, "C_CloseAllSessions");
     expect_rv(P11->C_GetSessionInfo(other, &info), CKR_SESSION_HANDLE_INVALID, "C_GetSessionInfo");
 }

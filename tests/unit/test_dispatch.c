@@ -309,14 +309,15 @@ START_TEST(roles_are_made_by_the_security_and_the_partition_officer)
 }
 END_TEST
 
-START_TEST(only_the_crypto_officer_destroys)
+/* The partition officer what is public: handle_object.c. */
+START_TEST(only_officers_of_the_partition_destroy)
 {
     unsigned index = index_of(QUADHSM__REQUEST__OP_DESTROY);
 
     rig_set_pins();
     ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_CO, .partition = true}), QH_OK);
     ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_CU, .partition = true}), QH_EPERM);
-    ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_PO, .partition = true}), QH_EPERM);
+    ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_PO, .partition = true}), QH_OK);
     ck_assert_int_eq(ask(index, (struct side){.role = HSM_ROLE_NONE, .partition = true}),
                      QH_ENOLOGIN);
 }
@@ -417,7 +418,7 @@ static Suite *make_suite(void)
     tcase_add_test(group, every_client_may_ask_how_the_cluster_is);
     tcase_add_test(group, changes_of_the_cluster_need_the_security_officer);
     tcase_add_test(group, roles_are_made_by_the_security_and_the_partition_officer);
-    tcase_add_test(group, only_the_crypto_officer_destroys);
+    tcase_add_test(group, only_officers_of_the_partition_destroy);
     tcase_add_test(group, operations_on_objects_need_a_partition_and_a_ticket_for_it);
     tcase_add_test(group, a_partition_is_initialized_without_a_ticket_by_who_is_admitted);
     group = add_case(suite, "node");

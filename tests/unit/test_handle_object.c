@@ -22,6 +22,23 @@ START_TEST(objects_are_destroyed_by_the_crypto_officer)
 }
 END_TEST
 
+START_TEST(the_partition_officer_destroys_what_is_public)
+{
+    struct template template;
+    struct kept kept;
+    struct bytes id = make_token_key(&kept, "label", false);
+
+    run_destroy(HSM_ROLE_PO, id.base, id.size, QH_EPERM);
+    ck_assert_uint_eq(stored(), 1);
+    begin_data(&template, "public");
+    with_flag(&template, CKA_TOKEN, true);
+    run_create(HSM_ROLE_PO, &template, QH_OK);
+    id = keep_id(&kept);
+    run_destroy(HSM_ROLE_PO, id.base, id.size, QH_OK);
+    ck_assert_uint_eq(stored(), 1);
+}
+END_TEST
+
 START_TEST(what_is_not_destroyable_stays)
 {
     struct template template;
@@ -48,6 +65,7 @@ START_TEST(what_is_damaged_may_be_destroyed)
     txn_build_plain(&builder, partition, 0);
     txn_build_put(&builder, record_key_bytes(&key), span(damaged, sizeof damaged), 0);
     ck_assert_int_eq(apply(&builder), STORE_APPLIED);
+    run_destroy(HSM_ROLE_PO, id.base, id.size, QH_EPERM);
     run_destroy(HSM_ROLE_CO, id.base, id.size, QH_OK);
     ck_assert_uint_eq(stored(), 0);
 }
@@ -469,6 +487,7 @@ int main(void)
     tcase_add_checked_fixture(change, setup, teardown);
     tcase_set_timeout(change, 60);
     tcase_add_test(change, objects_are_destroyed_by_the_crypto_officer);
+    tcase_add_test(change, the_partition_officer_destroys_what_is_public);
     tcase_add_test(change, what_is_not_destroyable_stays);
     tcase_add_test(change, what_is_damaged_may_be_destroyed);
     tcase_add_test(change, attributes_are_set_and_the_material_stays);

@@ -134,6 +134,10 @@ START_TEST(cbc_without_padding_wants_whole_blocks)
           crypt_in_parts(false, &mechanism, key, large, 17, 5, one, sizeof one, &size));
     OK(crypt_in_parts(true, &mechanism, key, large, 48, 5, one, sizeof one, &size));
     ck_assert_uint_eq(size, 48);
+    OK(C_EncryptInit(session, &mechanism, key));
+    OK(C_EncryptUpdate(session, large, 16, one, &size));
+    GIVES(CKR_OPERATION_ACTIVE, C_Encrypt(session, large, 16, one, &size));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_EncryptFinal(session, one, &size));
 }
 END_TEST
 

@@ -79,6 +79,16 @@ START_TEST(what_is_gone_is_named_as_it_was_given)
 }
 END_TEST
 
+/* PKCS#11 has "prohibited" for what C_CopyObject, C_SetAttributeValue and C_DestroyObject say. */
+START_TEST(what_another_role_may_do_wants_that_user_logged_in)
+{
+    ck_assert_uint_eq(ckr_from_error(QUADHSM_EPERM, ABOUT_CALL), CKR_USER_NOT_LOGGED_IN);
+    ck_assert_uint_eq(ckr_from_error(QUADHSM_EPERM, ABOUT_UNWRAPPING_KEY), CKR_USER_NOT_LOGGED_IN);
+    ck_assert_uint_eq(ckr_from_error(QUADHSM_EPERM, ABOUT_OBJECT), CKR_ACTION_PROHIBITED);
+    ck_assert_uint_eq(ckr_from_error(QUADHSM_EPOLICY, ABOUT_WRAPPING_KEY), CKR_KEY_NOT_WRAPPABLE);
+}
+END_TEST
+
 START_TEST(a_number_that_the_library_does_not_have_is_a_general_error)
 {
     ck_assert_uint_eq(ckr_from_error(9999, ABOUT_CALL), CKR_GENERAL_ERROR);
@@ -109,6 +119,7 @@ int main(void)
         tcase, an_unreachable_cluster_is_a_device_error_for_calls_and_a_removed_device_for_tokens);
     tcase_add_test(tcase, a_change_without_a_majority_has_failed_and_nothing_more);
     tcase_add_test(tcase, what_is_gone_is_named_as_it_was_given);
+    tcase_add_test(tcase, what_another_role_may_do_wants_that_user_logged_in);
     tcase_add_test(tcase, a_number_that_the_library_does_not_have_is_a_general_error);
     tcase_add_test(tcase, the_crypto_folders_errors_have_the_librarys_numbers);
     suite_add_tcase(suite, tcase);

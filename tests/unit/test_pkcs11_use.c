@@ -219,13 +219,19 @@ START_TEST(operations_are_begun_once_and_in_order)
     GIVES(CKR_KEY_HANDLE_INVALID, C_SignInit(session, &mechanism, 9999));
     GIVES(CKR_ARGUMENTS_BAD, C_SignInit(session, NULL, pair.private));
     OK(C_SignInit(session, &mechanism, pair.private));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, log_in(session, CKU_CONTEXT_SPECIFIC, POCKET_CO_PIN));
     GIVES(CKR_OPERATION_ACTIVE, C_SignInit(session, &mechanism, pair.private));
     /* A second kind beside it is another matter. */
     OK(C_VerifyInit(session, &mechanism, pair.public));
     OK(C_SignUpdate(session, large, 32));
-    GIVES(CKR_OPERATION_ACTIVE, C_Sign(session, large, 32, signature, &size));
     OK(C_SignFinal(session, signature, &size));
-    OK(C_Verify(session, large, 32, signature, 64));
+    OK(C_VerifyUpdate(session, large, 32));
+    GIVES(CKR_OPERATION_ACTIVE, C_Verify(session, large, 32, signature, 64));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_VerifyFinal(session, signature, 64));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    OK(C_SignUpdate(session, large, 32));
+    GIVES(CKR_OPERATION_ACTIVE, C_Sign(session, large, 32, signature, &size));
+    GIVES(CKR_OPERATION_NOT_INITIALIZED, C_SignFinal(session, signature, &size));
     OK(C_SignInit(session, &mechanism, pair.private));
     OK(C_SignInit(session, NULL, 0));
     GIVES(CKR_OPERATION_NOT_INITIALIZED, C_Sign(session, large, 32, signature, &size));
@@ -254,6 +260,7 @@ START_TEST(a_key_that_always_asks_is_used_after_the_pin_was_shown)
     struct key_pair pair = make_rsa_with((CK_ATTRIBUTE){CKA_ALWAYS_AUTHENTICATE, &yes, 1});
     CK_BYTE signature[256];
     CK_ULONG size = 256;
+    CK_SESSION_INFO info;
 
     GIVES(CKR_USER_NOT_LOGGED_IN, sign(&mechanism, pair.private, large, 32, signature, &size));
     OK(C_SignInit(session, &mechanism, pair.private));
@@ -261,6 +268,11 @@ START_TEST(a_key_that_always_asks_is_used_after_the_pin_was_shown)
     OK(log_in(session, CKU_CONTEXT_SPECIFIC, POCKET_CO_PIN));
     OK(C_Sign(session, large, 32, signature, &size));
     GIVES(CKR_USER_NOT_LOGGED_IN, sign(&mechanism, pair.private, large, 32, signature, &size));
+    OK(C_SignInit(session, &mechanism, pair.private));
+    pocket_fail(QUADHSM_EPINLOCKED, 1);
+    GIVES(CKR_PIN_LOCKED, log_in(session, CKU_CONTEXT_SPECIFIC, POCKET_CO_PIN));
+    OK(C_GetSessionInfo(session, &info));
+    ck_assert_uint_eq(info.state, CKS_RW_PUBLIC_SESSION);
 }
 END_TEST
 
@@ -291,6 +303,8 @@ START_TEST(digests_are_made_without_a_node)
     unsigned calls = pocket_calls();
 
     OK(C_DigestInit(session, &mechanism));
+    GIVES(CKR_ARGUMENTS_BAD, C_Digest(session, NULL, 3, NULL, &size));
+    OK(C_DigestInit(session, &mechanism));
     OK(C_Digest(session, data, 3, NULL, &size));
     ck_assert_uint_eq(size, 32);
     size = 31;
@@ -299,11 +313,13 @@ START_TEST(digests_are_made_without_a_node)
     ck_assert_mem_eq(hash, abc, 32);
     OK(C_DigestInit(session, &mechanism));
     OK(C_DigestUpdate(session, data, 1));
-    GIVES(CKR_OPERATION_ACTIVE, C_Digest(session, data, 1, hash, &size));
     OK(C_DigestUpdate(session, data + 1, 2));
     OK(C_DigestFinal(session, NULL, &size));
     OK(C_DigestFinal(session, hash, &size));
     ck_assert_mem_eq(hash, abc, 32);
+    OK(C_DigestInit(session, &mechanism));
+    OK(C_DigestUpdate(session, data, 1));
+    GIVES(CKR_OPERATION_ACTIVE, C_Digest(session, data, 1, hash, &size));
     GIVES(CKR_OPERATION_NOT_INITIALIZED, C_DigestFinal(session, hash, &size));
     ck_assert_uint_eq(pocket_calls(), calls);
 }
