@@ -14,7 +14,7 @@ packages=(
     libjansson-dev libnss3-dev
     openssl xz-utils
     softhsm2 opensc gnutls-bin p11-kit libengine-pkcs11-openssl
-    osslsigncode sbsigntool
+    osslsigncode sbsigntool cryptsetup-bin
     nginx-light apache2-bin stunnel4 haproxy
     openssh-client openssh-server openjdk-17-jdk-headless
     knot knot-dnsutils knot-dnssecutils bind9-utils
