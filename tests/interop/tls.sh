@@ -9,41 +9,24 @@
 #   server_user         who runs the workers: "" is who runs the test
 # The PIN stands in that file alone.
 storm=
-
-server_key() { # LABEL
-    printf 'pkcs11:token=interop;object=%s;type=private;pin-source=file:%s' "$1" "$PIN_FILE"
-}
+# shellcheck source=tests/interop/engine.sh
+. "$(dirname "${BASH_SOURCE[0]}")/engine.sh"
 
 make_key() { # LABEL TYPE
-    run "$top_builddir/quadhsm" key generate --partition interop --pin-file "$PIN_FILE" \
-        --label "$1" --type "$2"
-    OPENSSL_CONF=$work/openssl.cnf run openssl req -new -x509 -subj "/CN=$1" -days 2 \
-        -engine pkcs11 -keyform engine -key "$(server_key "$1")" -out "$work/$1.crt"
+    run new_key "$1" "$2"
+    run engine req -new -x509 -subj "/CN=$1" -days 2 -key "$(key_uri "$1")" -out "$work/$1.crt"
 }
 
 start_tls() {
     need openssl
     start_pair
-    cat >"$work/openssl.cnf" <<END
-openssl_conf = init
-[init]
-engines = engines
-[engines]
-pkcs11 = pkcs11
-[pkcs11]
-engine_id = pkcs11
-MODULE_PATH = $MODULE
-init = 1
-[req]
-distinguished_name = name
-[name]
-END
+    start_engine
     make_key rsa rsa:2048
     make_key p256 ec:P-256
     cat "$work/rsa.crt" "$work/p256.crt" >"$work/both.crt"
     prepare_workers
     # shellcheck disable=SC2034 # for who sources this
-    key_rsa=$(server_key rsa) key_p256=$(server_key p256)
+    key_rsa=$(key_uri rsa) key_p256=$(key_uri p256)
 }
 
 # As root, servers have their workers run as www-data, as Debian's do. These log in for themselves, so
