@@ -14,7 +14,6 @@ packages=(
     libjansson-dev libnss3-dev
     openssl xz-utils
     softhsm2 opensc gnutls-bin p11-kit libnss3-tools libengine-pkcs11-openssl
-    softhsm2 opensc gnutls-bin p11-kit libengine-pkcs11-openssl
     osslsigncode sbsigntool cryptsetup-bin
     nginx-light apache2-bin stunnel4 haproxy
     openssh-client openssh-server openjdk-17-jdk-headless
