@@ -39,6 +39,7 @@ struct attempt {
     unsigned delay_ms; /* how long such requests take; then the next node is tried as well */
     bool reused;       /* the connection was there before */
     bool told;         /* the node has said that it is behind */
+    bool lowered;      /* and is asked to do with what it has */
     bool ahead;        /* it has what the request wants */
     bool fresh;        /* the connection was used a moment ago */
 };
@@ -215,11 +216,20 @@ static struct connection *learn(struct call *call, const struct attempt *attempt
     return pool_put(&endpoint->pool, attempt->connection, now_ns / 1000000u);
 }
 
+/* What a node that is behind does not know may be newer than that node: it cannot say that there is
+ * no such key. */
+static enum qh_err read_error(const struct attempt *attempt, const Quadhsm__Response *response)
+{
+    enum qh_err err = (enum qh_err)response->error;
+
+    return attempt->lowered && err == QH_ENOTFOUND ? QH_ESTALE : err;
+}
+
 static void attempt_answered(struct call *call, size_t index)
 {
     struct attempt attempt = take_out(call, index);
     Quadhsm__Response *response = connection_take(attempt.connection);
-    enum qh_err err = (enum qh_err)response->error;
+    enum qh_err err = read_error(&attempt, response);
     bool final = kind_verdict(call->request, err) == KIND_FINAL;
     struct connection *surplus;
 
@@ -349,17 +359,19 @@ static QH_RESULT get_connection(struct call *call, struct attempt *attempt)
 /* A key must stay usable with nodes that are behind what this client has seen, if there are no
  * others: such a node is given little time to catch up, and once it has said that it is behind, it
  * is asked to use what it has. Whether it is too far behind for that it decides itself. */
-static void allow_behind(const struct call *call, const struct attempt *attempt)
+static void allow_behind(const struct call *call, struct attempt *attempt)
 {
     Quadhsm__Request *request = call->request;
 
     request->level = call->level;
     request->min_revision = call->min_revision;
+    attempt->lowered = false;
     if (!kind_uses_keys(request) || call->level != QUADHSM__LEVEL__LEVEL_SESSION ||
         attempt->ahead) {
         return;
     }
     if (attempt->told) {
+        attempt->lowered = true;
         request->level = QUADHSM__LEVEL__LEVEL_LOCAL;
         request->min_revision = 0;
     } else if (request->timeout_ms > CATCH_UP_MS) {

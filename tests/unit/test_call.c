@@ -446,6 +446,29 @@ START_TEST(a_key_is_used_on_a_node_that_is_behind_if_there_is_no_other)
 }
 END_TEST
 
+static uint32_t behind_the_key(unsigned asked, const Quadhsm__Request *request,
+                               Quadhsm__Response *response)
+{
+    uint32_t err = behind(asked, request, response);
+
+    return err == QH_OK && asked < 5 ? QH_ENOTFOUND : err;
+}
+
+/* A key that was made a moment ago, and the only node that is left has not heard of it yet. */
+START_TEST(a_node_that_is_behind_cannot_say_that_there_is_no_such_key)
+{
+    open_ready(2);
+    peer_set_revision(peers[0], 20);
+    ck_assert_int_eq(call_random(), QH_OK);
+    peer_set_revision(peers[1], 10);
+    peer_set_answer(peers[1], behind_the_key);
+    peer_kill(peers[0]);
+    ck_assert_int_eq(quadhsm_set_timeout(handle, 5000), QUADHSM_OK);
+    ck_assert_int_eq(call_use(20), QH_OK);
+    ck_assert_str_eq(quadhsm_last_node(), "beta");
+}
+END_TEST
+
 START_TEST(the_node_is_told_how_much_time_is_left)
 {
     open_handle(1);
@@ -549,6 +572,7 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, a_leader_that_comes_back_is_waited_for);
     tcase_add_test(tcase, the_highest_revision_seen_is_sent);
     tcase_add_test(tcase, a_key_is_used_on_a_node_that_is_behind_if_there_is_no_other);
+    tcase_add_test(tcase, a_node_that_is_behind_cannot_say_that_there_is_no_such_key);
     tcase_add_test(tcase, the_node_is_told_how_much_time_is_left);
     tcase_add_test(tcase, timeouts_have_limits);
     tcase_add_test(tcase, nodes_that_are_not_configured_are_learnt_and_remembered);
