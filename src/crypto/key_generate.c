@@ -10,13 +10,14 @@
 #include "base/assert.h"
 #include "crypto/der.h"
 #include "crypto/key_ops.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 
 #define RSA_EXPONENT_MIN_BITS 17u /* 65,537 is the least odd number of so many bits */
 
 static enum qh_err generate(const char *algorithm, OSSL_PARAM *params, EVP_PKEY **ret_pkey)
 {
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(library_context(), algorithm, NULL);
     EVP_PKEY *pkey = NULL;
     enum qh_err err = QH_OK;
 
@@ -110,7 +111,7 @@ QH_RESULT key_generate_rsa(unsigned bits, struct bytes exponent, struct secret *
 static enum qh_err generate_raw(const struct curve *curve, uint8_t *ret_value,
                                 uint8_t ret_point[CURVE_POINT_SIZE_MAX])
 {
-    if (RAND_priv_bytes(ret_value, (int)curve->size) != 1) {
+    if (RAND_priv_bytes_ex(library_context(), ret_value, curve->size, 0) != 1) {
         return material_error(QH_ESYSTEM);
     }
     return material_derive_point(curve, (struct bytes){ret_value, curve->size}, ret_point);
@@ -181,7 +182,7 @@ QH_RESULT key_generate_secret(CK_KEY_TYPE type, size_t size, struct secret **ret
     if (err != QH_OK) {
         return err;
     }
-    if (RAND_priv_bytes(secret_bytes(secret), (int)size) != 1) {
+    if (RAND_priv_bytes_ex(library_context(), secret_bytes(secret), size, 0) != 1) {
         secret_free(secret);
         return material_error(QH_ESYSTEM);
     }

@@ -2,6 +2,7 @@
 #include "crypto/key_ops.h"
 
 #include "base/assert.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 
 static const struct key_hash hashes[KEY_HASHES_MAX] = {
@@ -61,7 +62,7 @@ QH_RESULT key_hash_data(struct key *key, const struct key_hash *hash, struct byt
         key->hash_ctx = EVP_MD_CTX_new();
     }
     if (key->hashes[index] == NULL) {
-        key->hashes[index] = EVP_MD_fetch(NULL, hash->name, NULL);
+        key->hashes[index] = EVP_MD_fetch(library_context(), hash->name, NULL);
     }
     if (key->hash_ctx == NULL || key->hashes[index] == NULL ||
         EVP_DigestInit_ex2(key->hash_ctx, key->hashes[index], NULL) != 1 ||

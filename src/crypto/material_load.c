@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "crypto/der.h"
+#include "crypto/library.h"
 
 static const char *const rsa_names[MATERIAL_RSA_PARTS] = {
     OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,
@@ -30,7 +31,7 @@ static enum qh_err load_params(const char *algorithm, bool private, OSSL_PARAM *
                                EVP_PKEY **ret_pkey)
 {
     int selection = private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(library_context(), algorithm, NULL);
     EVP_PKEY *pkey = NULL;
     enum qh_err err = QH_OK;
 
@@ -123,10 +124,10 @@ static enum qh_err load_raw(const struct material *material, bool private, EVP_P
     EVP_PKEY *pkey;
 
     if (private) {
-        pkey = EVP_PKEY_new_raw_private_key_ex(NULL, name, NULL, material->value.base,
+        pkey = EVP_PKEY_new_raw_private_key_ex(library_context(), name, NULL, material->value.base,
                                                material->value.size);
     } else {
-        pkey = EVP_PKEY_new_raw_public_key_ex(NULL, name, NULL, material->point.base,
+        pkey = EVP_PKEY_new_raw_public_key_ex(library_context(), name, NULL, material->point.base,
                                               material->point.size);
     }
     if (pkey == NULL) {
@@ -181,7 +182,7 @@ QH_RESULT material_check_value(const struct curve *curve, struct bytes value)
     if (value.size == 0 || value.size > curve->size) {
         return QH_EATTRVALUE;
     }
-    group = EC_GROUP_new_by_curve_name(curve->nid);
+    group = EC_GROUP_new_by_curve_name_ex(library_context(), NULL, curve->nid);
     if (group == NULL) {
         return material_error(QH_ESYSTEM);
     }
@@ -223,7 +224,7 @@ QH_RESULT material_derive_point(const struct curve *curve, struct bytes value,
     if (curve->type != CKK_EC) {
         return derive_raw(curve, value, ret_point);
     }
-    group = EC_GROUP_new_by_curve_name(curve->nid);
+    group = EC_GROUP_new_by_curve_name_ex(library_context(), NULL, curve->nid);
     point = group == NULL ? NULL : EC_POINT_new(group);
     if (point == NULL) {
         goto out;
@@ -258,7 +259,7 @@ QH_RESULT material_check_point(const struct curve *curve, struct bytes point,
         memcpy(ret_point, point.base, point.size);
         return QH_OK;
     }
-    group = EC_GROUP_new_by_curve_name(curve->nid);
+    group = EC_GROUP_new_by_curve_name_ex(library_context(), NULL, curve->nid);
     parsed = group == NULL ? NULL : EC_POINT_new(group);
     if (parsed == NULL) {
         goto out;

@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 
@@ -41,7 +42,7 @@ static enum qh_err fill_op(const struct mech_call *call, struct key_op *op)
 {
     const char *name = cipher_name(op->id.type, call->key->size);
     const uint8_t *secret = secret_view(call->key->secret);
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(library_context(), name, NULL);
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     int encrypting = op->id.use == KEY_ENCRYPT, iv_size = (int)op->id.size;
     enum qh_err err = QH_ENOMEM;

@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 
@@ -82,7 +83,7 @@ static enum qh_err take_context(const struct mech_call *call, EVP_PKEY_CTX **ret
 
     if (op == NULL) {
         op = key_op_make(call->key, &id);
-        op->pkey = EVP_PKEY_CTX_new_from_pkey(NULL, call->key->pkey, NULL);
+        op->pkey = EVP_PKEY_CTX_new_from_pkey(library_context(), call->key->pkey, NULL);
         if (op->pkey == NULL || EVP_PKEY_derive_init(op->pkey) != 1) {
             key_op_drop(op);
             return material_error(QH_ENOMEM);
@@ -139,7 +140,7 @@ static enum qh_err expand_shared(const struct kdf *kdf, struct bytes shared, str
                                  struct secret *value)
 {
     const struct key_hash *hash = key_hash_find(kdf->hash);
-    EVP_MD *algorithm = EVP_MD_fetch(NULL, hash->name, NULL);
+    EVP_MD *algorithm = EVP_MD_fetch(library_context(), hash->name, NULL);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     uint8_t block[MECH_DIGEST_SIZE_MAX];
     enum qh_err err = algorithm == NULL || ctx == NULL ? material_error(QH_ENOMEM) : QH_OK;
@@ -216,7 +217,7 @@ static enum qh_err compute_hmac(EVP_MAC_CTX *mac, struct bytes key, const struct
 
 static enum qh_err open_hmac(const struct key_hash *hash, EVP_MAC_CTX **ret_mac)
 {
-    EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC *algorithm = EVP_MAC_fetch(library_context(), "HMAC", NULL);
     EVP_MAC_CTX *mac = algorithm == NULL ? NULL : EVP_MAC_CTX_new(algorithm);
     OSSL_PARAM params[2];
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 
@@ -54,7 +55,7 @@ QH_RESULT mech_digest_new(CK_MECHANISM_TYPE type, struct mech_digest **ret_diges
     if (digest == NULL) {
         return material_error(QH_ENOMEM);
     }
-    algorithm = EVP_MD_fetch(NULL, hash->name, NULL);
+    algorithm = EVP_MD_fetch(library_context(), hash->name, NULL);
     if (algorithm == NULL || EVP_DigestInit_ex2(digest->ctx, algorithm, NULL) != 1) {
         err = material_error(QH_ESYSTEM);
     }

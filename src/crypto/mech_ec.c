@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crypto/der.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_ec.h"
 #include "crypto/mech_family.h"
@@ -48,7 +49,7 @@ static enum qh_err take_context(const struct mech_call *call, EVP_PKEY_CTX **ret
 
     if (op == NULL) {
         op = key_op_make(call->key, &id);
-        op->pkey = EVP_PKEY_CTX_new_from_pkey(NULL, call->key->pkey, NULL);
+        op->pkey = EVP_PKEY_CTX_new_from_pkey(library_context(), call->key->pkey, NULL);
         if (op->pkey == NULL) {
             key_op_drop(op);
             return material_error(QH_ENOMEM);
@@ -142,9 +143,11 @@ static enum qh_err take_message_context(const struct mech_call *call, EVP_MD_CTX
             key_op_drop(op);
             return material_error(QH_ENOMEM);
         }
-        status = call->use == KEY_SIGN
-                     ? EVP_DigestSignInit_ex(op->digest, NULL, NULL, NULL, NULL, pkey, NULL)
-                     : EVP_DigestVerifyInit_ex(op->digest, NULL, NULL, NULL, NULL, pkey, NULL);
+        status =
+            call->use == KEY_SIGN
+                ? EVP_DigestSignInit_ex(op->digest, NULL, NULL, library_context(), NULL, pkey, NULL)
+                : EVP_DigestVerifyInit_ex(op->digest, NULL, NULL, library_context(), NULL, pkey,
+                                          NULL);
         if (status != 1) {
             key_op_drop(op);
             return material_error(QH_ESYSTEM);

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 
@@ -41,7 +42,8 @@ static enum qh_err fill_op(const struct mech_call *call, struct key_op *op)
     static const char *const kw[] = {"AES-128-WRAP", "AES-192-WRAP", "AES-256-WRAP"};
     static const char *const kwp[] = {"AES-128-WRAP-PAD", "AES-192-WRAP-PAD", "AES-256-WRAP-PAD"};
     size_t index = call->key->size / 8 - 2;
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, is_padded(call) ? kwp[index] : kw[index], NULL);
+    EVP_CIPHER *cipher =
+        EVP_CIPHER_fetch(library_context(), is_padded(call) ? kwp[index] : kw[index], NULL);
     enum qh_err err = QH_ENOMEM;
 
     op->cipher = EVP_CIPHER_CTX_new();

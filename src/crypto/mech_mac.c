@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 
@@ -32,7 +33,8 @@ static OSSL_PARAM base_param(const struct mech_call *call)
 
 static enum qh_err fill_op(const struct mech_call *call, struct key_op *op)
 {
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, call->info->type == CKM_AES_CMAC ? "CMAC" : "HMAC", NULL);
+    EVP_MAC *mac =
+        EVP_MAC_fetch(library_context(), call->info->type == CKM_AES_CMAC ? "CMAC" : "HMAC", NULL);
     OSSL_PARAM params[2] = {base_param(call), OSSL_PARAM_construct_end()};
     enum qh_err err = QH_OK;
 

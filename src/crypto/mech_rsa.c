@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 #include "crypto/mech_pkcs1.h"
@@ -165,7 +166,7 @@ static enum qh_err take_context(const struct mech_call *call, const struct plan 
 
     if (op == NULL) {
         op = key_op_make(call->key, &plan->id);
-        op->pkey = EVP_PKEY_CTX_new_from_pkey(NULL, call->key->pkey, NULL);
+        op->pkey = EVP_PKEY_CTX_new_from_pkey(library_context(), call->key->pkey, NULL);
         err = op->pkey == NULL ? material_error(QH_ENOMEM) : init_context(op->pkey, plan);
     }
     if (err == QH_OK && plan->id.type == CKM_RSA_PKCS_OAEP && plan->id.size > 0) {
@@ -290,7 +291,7 @@ static enum qh_err open_substitute(const struct mech_call *call, struct key_op *
 {
     OSSL_PARAM params[2] = {text_param(OSSL_MAC_PARAM_DIGEST, key_hash_find(CKM_SHA512)->name),
                             OSSL_PARAM_construct_end()};
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC *mac = EVP_MAC_fetch(library_context(), "HMAC", NULL);
     SECRET_SCOPED struct secret *room = NULL;
     BIGNUM *number = BN_secure_new();
     enum qh_err err = secret_new(MATERIAL_RSA_SIZE_MAX + SUBSTITUTE_KEY_SIZE, &room);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "crypto/library.h"
 #include "crypto/material.h"
 #include "crypto/mech_family.h"
 #include "crypto/mech_pkcs1.h"
@@ -142,7 +143,7 @@ static enum qh_err wrap_rsa_aes(const struct mech_call *call, uint8_t *out, size
     if (err != QH_OK) {
         return err;
     }
-    if (RAND_priv_bytes(secret_bytes(value), (int)secret_size(value)) != 1) {
+    if (RAND_priv_bytes_ex(library_context(), secret_bytes(value), secret_size(value), 0) != 1) {
         return material_error(QH_ESYSTEM);
     }
     err = begin_step(call->key, &params, true,

@@ -1,0 +1,17 @@
+/* OpenSSL's library context of our own.
+ *
+ * The module and the client library live in other people's programs. Those may have told OpenSSL to
+ * prefer an engine or a provider that hands keys and hashes to a PKCS#11 module, which may be this
+ * one: in their context our own verification of a signature would call us again, without an end.
+ * Their configuration, too, is theirs: what was loaded, which algorithms are allowed. */
+#ifndef QH_CRYPTO_LIBRARY_H
+#define QH_CRYPTO_LIBRARY_H
+
+#include <openssl/types.h>
+
+/* The one of this process, with OpenSSL's default provider and no configuration file; never freed,
+ * since threads may use it until the process ends. Any thread. NULL only if there was no memory for
+ * it: OpenSSL then takes the program's. */
+OSSL_LIB_CTX *library_context(void);
+
+#endif
