@@ -12,6 +12,7 @@
 enum ckr_about {
     ABOUT_CALL,   /* nothing special */
     ABOUT_TOKEN,  /* slots and tokens: no node answers means that the device is away */
+    ABOUT_NEW,    /* what the template asks for */
     ABOUT_OBJECT, /* the object handle that was given */
     ABOUT_KEY,    /* the key handle that was given */
     ABOUT_WRAPPING_KEY,

@@ -25,7 +25,7 @@ static CKR_RESULT generate_key(struct session *session, const struct mechanism *
     }
     error = quadhsm_generate(session->slot->token, &mechanism->params, template->attributes,
                              template->count, &object);
-    rv = access_failed(session, login, CK_INVALID_HANDLE, error, ABOUT_CALL);
+    rv = access_failed(session, login, CK_INVALID_HANDLE, error, ABOUT_NEW);
     if (rv == CKR_OK) {
         rv = access_add(session, object, &handle);
     }
@@ -112,7 +112,7 @@ static CKR_RESULT generate_pair(struct session *session, const struct mechanism 
     error = quadhsm_generate_pair(session->slot->token, &mechanism->params, pair->public.attributes,
                                   pair->public.count, pair->private.attributes, pair->private.count,
                                   &public, &private);
-    rv = access_failed(session, login, CK_INVALID_HANDLE, error, ABOUT_CALL);
+    rv = access_failed(session, login, CK_INVALID_HANDLE, error, ABOUT_NEW);
     return rv == CKR_OK ? add_pair(session, public, private, pair) : rv;
 }
 

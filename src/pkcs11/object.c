@@ -28,7 +28,7 @@ static CKR_RESULT create(struct session *session, const CK_ATTRIBUTE *list, CK_U
         rv = access_failed(
             session, login, CK_INVALID_HANDLE,
             quadhsm_create(session->slot->token, template.attributes, template.count, &object),
-            ABOUT_CALL);
+            ABOUT_NEW);
     }
     template_close(&template);
     if (rv == CKR_OK) {

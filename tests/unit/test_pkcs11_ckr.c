@@ -19,11 +19,12 @@ static const int public_errors[] = {
     QUADHSM_EATTRVALUE,      QUADHSM_EREADONLY,  QUADHSM_EROOM,          QUADHSM_ECONFIG,
 };
 #define ERROR_COUNT (sizeof public_errors / sizeof public_errors[0])
-static const enum ckr_about abouts[] = {ABOUT_CALL, ABOUT_TOKEN, ABOUT_OBJECT, ABOUT_KEY};
+static const enum ckr_about abouts[] = {ABOUT_CALL, ABOUT_NEW, ABOUT_TOKEN, ABOUT_OBJECT,
+                                        ABOUT_KEY};
 
 START_TEST(success_is_success_whatever_it_was_about)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof abouts / sizeof abouts[0]; i++) {
         ck_assert_uint_eq(ckr_from_error(QUADHSM_OK, abouts[i]), CKR_OK);
     }
 }
@@ -73,6 +74,8 @@ START_TEST(what_is_gone_is_named_as_it_was_given)
     ck_assert_uint_eq(ckr_from_error(QUADHSM_ENOTFOUND, ABOUT_OBJECT), CKR_OBJECT_HANDLE_INVALID);
     ck_assert_uint_eq(ckr_from_error(QUADHSM_ENOTFOUND, ABOUT_KEY), CKR_KEY_HANDLE_INVALID);
     ck_assert_uint_eq(ckr_from_error(QUADHSM_ENOTFOUND, ABOUT_TOKEN), CKR_TOKEN_NOT_PRESENT);
+    /* No key was given: its size is what the template says. */
+    ck_assert_uint_eq(ckr_from_error(QUADHSM_EKEYSIZE, ABOUT_NEW), CKR_ATTRIBUTE_VALUE_INVALID);
 }
 END_TEST
 
