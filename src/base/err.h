@@ -55,7 +55,7 @@
     X(QH_ECIPHERTEXTSIZE, 47, "the encrypted data's size is invalid")              \
     X(QH_ETEMPLATE, 48, "the template contradicts itself or the function")         \
     X(QH_EINCOMPLETE, 49, "the template lacks an attribute")                       \
-    X(QH_EATTRIBUTE, 50, "the attribute does not exist for this object")           \
+    X(QH_EATTRIBUTE, 50, "there is no such attribute")                             \
     X(QH_EATTRVALUE, 51, "the attribute's value is invalid")                       \
     X(QH_EREADONLY, 52, "the attribute or object cannot be changed")               \
     X(QH_EROOM, 53, "the buffer is too small")                                     \

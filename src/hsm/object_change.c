@@ -32,7 +32,7 @@ static bool may_become(const struct draft *draft, const struct attribute_rule *r
     case CHANGED_TO_EMPTY:
         return value.size == 0;
     case CHANGED_TO_SAME:
-        return is_same(draft, rule->type, value);
+        return true; /* or the value is wrong */
     }
     return false;
 }
@@ -40,9 +40,17 @@ static bool may_become(const struct draft *draft, const struct attribute_rule *r
 /* A secret key is trusted to wrap, by an officer who has seen that it opens nothing. Who makes it
  * decrypt or unwrap, or takes the trust away to do that next, it or a copy of it, could open with
  * it what it has wrapped. */
-static bool betrays_trust(const struct object *object, const struct attribute *change)
+static bool betrays_trust(const struct object *object, const struct attribute_rule *rule,
+                          const struct attribute *change)
 {
-    if (object->object_class != CKO_SECRET_KEY || !object_flag(object, CKA_TRUSTED)) {
+    if (!object_flag(object, CKA_TRUSTED)) {
+        return false;
+    }
+    /* 4.6.2: trusted certificates cannot be modified. */
+    if (object->object_class == CKO_CERTIFICATE) {
+        return rule->changed != CHANGED_IN_COPY;
+    }
+    if (object->object_class != CKO_SECRET_KEY) {
         return false;
     }
     if (change->type == CKA_TRUSTED) {
@@ -60,16 +68,17 @@ static QH_RESULT change_one(struct draft *draft, const struct object *object,
         object_rule(draft->object_class, draft->key_type, change->type);
 
     if (rule == NULL) {
-        return QH_EATTRIBUTE;
+        return object_no_rule(change->type);
     }
-    if (!object_value_fits(rule, change->value)) {
+    if (!object_value_may_be_given(rule, change->value) ||
+        (rule->changed == CHANGED_TO_SAME && !is_same(draft, rule->type, change->value))) {
         return QH_EATTRVALUE;
     }
     if (!may_become(draft, rule, change->value, copy) &&
         !(rule->type == CKA_TRUSTED && may_trust(draft, officer))) {
         return QH_EREADONLY;
     }
-    if (!officer && betrays_trust(object, change)) {
+    if (!officer && betrays_trust(object, rule, change)) {
         return QH_EREADONLY;
     }
     if (rule->changed == CHANGED_TO_EMPTY) {

@@ -85,25 +85,36 @@ static QH_RESULT create_half(struct draft *draft, struct attributes template,
     return err == QH_OK ? draft_put_public(draft, public) : err;
 }
 
-/* A certificate may be left at its URL, with the hashes of the two keys (4.6.3). */
-static bool is_elsewhere(struct attributes template)
+/* A certificate may be left at its URL. With one, it has the hashes of the two keys (4.6.3). */
+static QH_RESULT check_url(struct attributes template)
 {
-    return template_bytes(template, CKA_URL).size > 0 &&
-           template_bytes(template, CKA_HASH_OF_SUBJECT_PUBLIC_KEY).size > 0 &&
-           template_bytes(template, CKA_HASH_OF_ISSUER_PUBLIC_KEY).size > 0;
+    bool is_here = template_bytes(template, CKA_VALUE).size > 0;
+
+    if (template_bytes(template, CKA_URL).size == 0) {
+        return is_here ? QH_OK : QH_EATTRVALUE;
+    }
+    return template_bytes(template, CKA_HASH_OF_SUBJECT_PUBLIC_KEY).size > 0 &&
+                   template_bytes(template, CKA_HASH_OF_ISSUER_PUBLIC_KEY).size > 0
+               ? QH_OK
+               : QH_EATTRVALUE;
 }
 
-/* A certificate's check value is of its SHA-1. */
+/* A certificate's check value is of its SHA-1; what is elsewhere has none. */
 static QH_RESULT create_certificate(struct draft *draft, struct attributes template)
 {
     struct bytes value = template_bytes(template, CKA_VALUE);
     uint8_t hash[MECH_DIGEST_SIZE_MAX];
     struct mech_digest *digest;
-    enum qh_err err;
+    enum qh_err err = check_url(template);
     size_t size;
 
-    if (value.size == 0) {
-        return is_elsewhere(template) ? QH_OK : QH_EATTRVALUE;
+    if (err == QH_OK && value.size == 0) {
+        err = template_bytes(template, CKA_CHECK_VALUE).size > 0 ? QH_EATTRVALUE : QH_OK;
+        draft_remove(draft, CKA_CHECK_VALUE);
+        return err;
+    }
+    if (err != QH_OK) {
+        return err;
     }
     err = mech_digest_new(CKM_SHA_1, &digest);
     if (err != QH_OK) {

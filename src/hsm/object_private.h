@@ -82,6 +82,8 @@ const struct attribute_rule *object_table(unsigned *ret_count);
 /* NULL: objects of this class and key type have no such attribute. */
 const struct attribute_rule *object_rule(CK_OBJECT_CLASS object_class, CK_KEY_TYPE key_type,
                                          CK_ATTRIBUTE_TYPE type);
+/* What to say then (4.1.1): QH_ETEMPLATE if others have it, QH_EATTRIBUTE if nothing has. */
+QH_RESULT object_no_rule(CK_ATTRIBUTE_TYPE type);
 bool object_rule_concerns(const struct attribute_rule *rule, CK_OBJECT_CLASS object_class,
                           CK_KEY_TYPE key_type);
 /* Is this an object that there can be? The key type of what is no key is
@@ -90,10 +92,13 @@ bool object_class_exists(CK_OBJECT_CLASS object_class);
 bool object_class_is_key(CK_OBJECT_CLASS object_class);
 bool object_key_type_fits(CK_OBJECT_CLASS object_class, CK_KEY_TYPE key_type);
 bool object_value_fits(const struct attribute_rule *rule, struct bytes value);
+/* More is asked of what comes in than of what is stored. */
+bool object_value_may_be_given(const struct attribute_rule *rule, struct bytes value);
 
 /* ---- templates and drafts (object_template.c) ---- */
 
-/* Within the limits, and without duplicates? Errors: QH_ELIMIT, QH_ETEMPLATE. */
+/* Within the limits, and with one value for each attribute, which may be named twice (4.1.1)?
+ * Errors: QH_ELIMIT, QH_ETEMPLATE. */
 QH_RESULT template_check(struct attributes template);
 /* NULL if it is not there. */
 const struct attribute *template_find(struct attributes template, CK_ATTRIBUTE_TYPE type);
@@ -149,7 +154,8 @@ QH_RESULT draft_take(struct draft *draft, struct attributes template, enum makin
 /* The value of a secret key: checked, with CKA_VALUE_LEN and CKA_CHECK_VALUE. Errors: QH_EKEYSIZE,
  * QH_ETEMPLATE, QH_EATTRVALUE, QH_ENOMEM, QH_ESYSTEM. */
 QH_RESULT draft_put_secret(struct draft *draft, struct bytes value);
-/* What is public of a key's half. @public backs values of the draft. Errors: QH_ETEMPLATE. */
+/* What is public of a key's half. @public backs values of the draft. Errors: QH_ETEMPLATE (the
+ * template has another CKA_PUBLIC_KEY_INFO), for a private key QH_EATTRVALUE (4.9). */
 QH_RESULT draft_put_public(struct draft *draft, const struct key_public *public);
 /* What is said of the past of a key that was not generated here. */
 void draft_put_foreign(struct draft *draft);

@@ -53,6 +53,7 @@ static const struct attribute_rule table[] = {
 {CKA_HASH_OF_SUBJECT_PUBLIC_KEY, X, CLASS_CERTIFICATE, KEYS_ANY, MAY, NEVER, CHANGED_NEVER, DEFAULT_EMPTY, false},
 {CKA_HASH_OF_ISSUER_PUBLIC_KEY, X, CLASS_CERTIFICATE, KEYS_ANY, MAY, NEVER, CHANGED_NEVER, DEFAULT_EMPTY, false},
 {CKA_JAVA_MIDP_SECURITY_DOMAIN, U, CLASS_CERTIFICATE, KEYS_ANY, MAY, NEVER, CHANGED_NEVER, DEFAULT_ZERO, false},
+{CKA_NAME_HASH_ALGORITHM, U, CLASS_CERTIFICATE, KEYS_ANY, MAY, NEVER, CHANGED_NEVER, DEFAULT_NONE, false},
 /* 4.7 Keys */
 {CKA_KEY_TYPE, U, KEYS_CLASSES, KEYS_ANY, MUST, MAY, CHANGED_NEVER, DEFAULT_NONE, false},
 {CKA_ID, X, KEYS_CLASSES, KEYS_ANY, MAY, MAY, CHANGED_FREELY, DEFAULT_EMPTY, false},
@@ -207,6 +208,16 @@ const struct attribute_rule *object_rule(CK_OBJECT_CLASS object_class, CK_KEY_TY
     return NULL;
 }
 
+QH_RESULT object_no_rule(CK_ATTRIBUTE_TYPE type)
+{
+    for (unsigned i = 0; i < COUNT(table); i++) {
+        if (table[i].type == type) {
+            return QH_ETEMPLATE;
+        }
+    }
+    return QH_EATTRIBUTE;
+}
+
 static unsigned two_digits(const uint8_t *digits)
 {
     return (unsigned)(digits[0] - '0') * 10 + (unsigned)(digits[1] - '0');
@@ -232,6 +243,22 @@ static bool date_fits(struct bytes value)
     return month >= 1 && month <= 12 && day >= 1 && day <= 31;
 }
 
+/* Of what fits: is the day in the calendar? */
+static bool date_exists(struct bytes value)
+{
+    static const uint8_t days[12] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    unsigned year, month, day;
+
+    if (value.size == 0) {
+        return true;
+    }
+    year = 100 * two_digits(value.base) + two_digits(value.base + 2);
+    month = two_digits(value.base + 4);
+    day = two_digits(value.base + 6);
+    return day <= days[month - 1] &&
+           (month != 2 || day < 29 || (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)));
+}
+
 bool object_value_fits(const struct attribute_rule *rule, struct bytes value)
 {
     switch (rule->kind) {
@@ -247,4 +274,9 @@ bool object_value_fits(const struct attribute_rule *rule, struct bytes value)
         return value.size % sizeof(uint64_t) == 0;
     }
     return false;
+}
+
+bool object_value_may_be_given(const struct attribute_rule *rule, struct bytes value)
+{
+    return object_value_fits(rule, value) && (rule->kind != ATTRIBUTE_DATE || date_exists(value));
 }

@@ -17,7 +17,8 @@ QH_RESULT template_check(struct attributes template)
             return QH_ELIMIT;
         }
         for (unsigned j = 0; j < i; j++) {
-            if (template.list[j].type == template.list[i].type) {
+            if (template.list[j].type == template.list[i].type &&
+                bytes_compare(template.list[j].value, template.list[i].value) != 0) {
                 return QH_ETEMPLATE;
             }
         }
@@ -222,6 +223,21 @@ QH_RESULT draft_check_value(struct draft *draft, struct bytes value)
     return draft_compute(draft, CKA_CHECK_VALUE, (struct bytes){number, value.size}, QH_EATTRVALUE);
 }
 
+/* Hashes of keys in certificates; nobody computes them here. */
+static bool is_hash(CK_MECHANISM_TYPE type)
+{
+    static const CK_MECHANISM_TYPE hashes[] = {
+        CKM_MD5,        CKM_SHA_1,      CKM_SHA224,   CKM_SHA256,   CKM_SHA384,   CKM_SHA512,
+        CKM_SHA512_224, CKM_SHA512_256, CKM_SHA3_224, CKM_SHA3_256, CKM_SHA3_384, CKM_SHA3_512};
+
+    for (unsigned i = 0; i < sizeof hashes / sizeof hashes[0]; i++) {
+        if (hashes[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Values that the kind does not tell. */
 static QH_RESULT check_named_value(const struct draft *draft, const struct attribute *attribute,
                                    bool officer)
@@ -238,6 +254,8 @@ static QH_RESULT check_named_value(const struct draft *draft, const struct attri
                                                                                   : QH_EATTRVALUE;
     case CKA_JAVA_MIDP_SECURITY_DOMAIN:
         return ulong_of(attribute->value) <= CK_SECURITY_DOMAIN_THIRD_PARTY ? QH_OK : QH_EATTRVALUE;
+    case CKA_NAME_HASH_ALGORITHM:
+        return is_hash(ulong_of(attribute->value)) ? QH_OK : QH_EATTRVALUE;
     case CKA_TRUSTED:
         /* Footnote 10: true by the SO alone. */
         return attribute->value.base[0] == 0 || officer ? QH_OK : QH_EREADONLY;
@@ -273,12 +291,12 @@ static QH_RESULT take_one(struct draft *draft, const struct attribute *attribute
     enum qh_err err;
 
     if (rule == NULL) {
-        return QH_EATTRIBUTE;
+        return object_no_rule(attribute->type);
     }
     if (given_of(rule, making) == GIVEN_NEVER) {
         return QH_EREADONLY;
     }
-    if (!object_value_fits(rule, attribute->value)) {
+    if (!object_value_may_be_given(rule, attribute->value)) {
         return QH_EATTRVALUE;
     }
     err = check_named_value(draft, attribute, officer);
@@ -376,7 +394,8 @@ QH_RESULT draft_put_public(struct draft *draft, const struct key_public *public)
     } else {
         draft_put(draft, CKA_EC_POINT, public->ec_point);
     }
-    return draft_compute(draft, CKA_PUBLIC_KEY_INFO, public->spki, QH_ETEMPLATE);
+    return draft_compute(draft, CKA_PUBLIC_KEY_INFO, public->spki,
+                         draft->object_class == CKO_PRIVATE_KEY ? QH_EATTRVALUE : QH_ETEMPLATE);
 }
 
 void draft_put_foreign(struct draft *draft)

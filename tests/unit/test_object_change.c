@@ -275,7 +275,8 @@ START_TEST(the_public_half_of_a_private_key_may_be_named_as_it_is)
     assert_not_changed(object_change, public, &changes, QH_EREADONLY);
     changes.count = 0;
     with(&changes, CKA_PUBLIC_KEY_INFO, span(info.base, info.size - 1));
-    assert_not_changed(object_change, private, &changes, QH_EREADONLY);
+    assert_not_changed(object_change, private, &changes, QH_EATTRVALUE);
+    assert_not_changed(object_copy, private, &changes, QH_EATTRVALUE);
     object_free(public);
     object_free(private);
 }
@@ -293,7 +294,7 @@ START_TEST(trust_is_given_by_the_officer_alone_and_to_what_is_not_private)
     assert_not_changed(object_change, public, &trust, QH_EREADONLY);
     assert_not_changed(object_copy, public, &trust, QH_EREADONLY);
     ck_assert_int_eq(object_change_as(hidden, all_of(&trust), true, &result), QH_EREADONLY);
-    ck_assert_int_eq(object_change_as(private, all_of(&trust), true, &result), QH_EATTRIBUTE);
+    ck_assert_int_eq(object_change_as(private, all_of(&trust), true, &result), QH_ETEMPLATE);
     ck_assert_int_eq(object_change_as(shown, all_of(&trust), true, &result), QH_OK);
     object_free(result);
     ck_assert_int_eq(object_change_as(public, all_of(&trust), true, &result), QH_OK);
@@ -389,6 +390,9 @@ START_TEST(changes_are_checked_as_templates_are)
     assert_not_changed(object_change, object, &changes, QH_ETEMPLATE);
     changes.count = 0;
     with_text(&changes, CKA_SUBJECT, "subject");
+    assert_not_changed(object_change, object, &changes, QH_ETEMPLATE);
+    changes.count = 0;
+    with_text(&changes, CKA_VENDOR_DEFINED | 1, "");
     assert_not_changed(object_change, object, &changes, QH_EATTRIBUTE);
     changes.count = 0;
     with_text(&changes, CKA_SIGN, "ab");
@@ -422,6 +426,31 @@ START_TEST(a_certificate_can_be_given_another_id_and_label)
     changes.count = 0;
     with_text(&changes, CKA_SUBJECT, "another");
     assert_not_changed(object_change, object, &changes, QH_EREADONLY);
+    object_free(object);
+}
+END_TEST
+
+START_TEST(a_trusted_certificate_stays_as_it_is)
+{
+    struct template template, trust = {.count = 0}, changes = {.count = 0};
+    struct object *object, *trusted = NULL, *result;
+
+    begin_certificate(&template);
+    object = created(&template);
+    with_flag(&trust, CKA_TRUSTED, true);
+    ck_assert_int_eq(object_change_as(object, all_of(&trust), true, &trusted), QH_OK);
+    with_text(&changes, CKA_LABEL, "label");
+    assert_not_changed(object_change, trusted, &changes, QH_EREADONLY);
+    assert_not_changed(object_copy, trusted, &changes, QH_EREADONLY);
+    ck_assert_int_eq(object_change_as(trusted, all_of(&changes), true, &result), QH_OK);
+    object_free(result);
+    changes.count = 0;
+    with_flag(&changes, CKA_TRUSTED, false);
+    assert_not_changed(object_change, trusted, &changes, QH_EREADONLY);
+    changes.count = 0;
+    with_flag(&changes, CKA_TOKEN, true);
+    object_free(changed(object_copy, trusted, &changes));
+    object_free(trusted);
     object_free(object);
 }
 END_TEST
@@ -476,6 +505,7 @@ int main(void)
     tcase_add_test(tcase, changes_are_checked_as_templates_are);
     tcase_add_test(tcase, a_certificate_can_be_given_another_id_and_label);
     tcase_add_test(tcase, the_subject_of_a_public_key_can_be_changed);
+    tcase_add_test(tcase, a_trusted_certificate_stays_as_it_is);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }

@@ -257,7 +257,7 @@ START_TEST(what_comes_out_of_generating_cannot_be_named)
     begin_ec(&template, &private_template);
     with_flag(&private_template, CKA_VERIFY, true);
     assert_not_generated(CKM_EC_KEY_PAIR_GEN, all_of(&template), all_of(&private_template),
-                         QH_EATTRIBUTE);
+                         QH_ETEMPLATE);
 }
 END_TEST
 
@@ -267,10 +267,10 @@ START_TEST(both_templates_are_checked_for_duplicates)
 
     begin_ec(&template, &private_template);
     with_text(&private_template, CKA_ID, "id");
-    with_text(&private_template, CKA_ID, "id");
+    with_text(&private_template, CKA_ID, "another");
     assert_not_generated(CKM_EC_KEY_PAIR_GEN, all_of(&template), all_of(&private_template),
                          QH_ETEMPLATE);
-    with(&template, CKA_EC_PARAMS, span(p256_params, sizeof p256_params));
+    with(&template, CKA_EC_PARAMS, span(p256_params, sizeof p256_params - 1));
     assert_not_generated(CKM_EC_KEY_PAIR_GEN, all_of(&template), nothing, QH_ETEMPLATE);
 }
 END_TEST

@@ -231,7 +231,7 @@ START_TEST(a_private_key_is_unwrapped_as_what_it_is)
     assert_unwraps(pkcs8, &template, QH_OK);
     without(&template, CKA_PUBLIC_KEY_INFO);
     with_text(&template, CKA_PUBLIC_KEY_INFO, "another");
-    assert_unwraps(pkcs8, &template, QH_ETEMPLATE);
+    assert_unwraps(pkcs8, &template, QH_EATTRVALUE);
     begin(&template, CKO_PRIVATE_KEY, CKK_RSA);
     assert_unwraps(pkcs8, &template, QH_EWRAPPED);
     begin(&template, CKO_PRIVATE_KEY, CKK_EC_EDWARDS);
@@ -378,9 +378,32 @@ START_TEST(a_certificate_may_be_elsewhere)
     with_text(&template, CKA_HASH_OF_ISSUER_PUBLIC_KEY, "hash");
     object = created(&template);
     ck_assert_uint_eq(object_ulong(object, CKA_JAVA_MIDP_SECURITY_DOMAIN, 9), 0);
+    ck_assert_ptr_null(object_attribute(object, CKA_NAME_HASH_ALGORITHM)); /* it is SHA-1 */
+    ck_assert_ptr_null(object_attribute(object, CKA_CHECK_VALUE));
     object_free(object);
+    with_ulong(&template, CKA_NAME_HASH_ALGORITHM, CKM_SHA256);
+    object_free(created(&template));
+    without(&template, CKA_NAME_HASH_ALGORITHM);
+    with_ulong(&template, CKA_NAME_HASH_ALGORITHM, CKM_RSA_PKCS);
+    assert_refused(&template, QH_EATTRVALUE);
+    without(&template, CKA_NAME_HASH_ALGORITHM);
+    with_text(&template, CKA_CHECK_VALUE, "abc");
+    assert_refused(&template, QH_EATTRVALUE);
+    without(&template, CKA_CHECK_VALUE);
+    with_text(&template, CKA_CHECK_VALUE, "");
+    object = created(&template);
+    ck_assert_ptr_null(object_attribute(object, CKA_CHECK_VALUE));
+    object_free(object);
+    without(&template, CKA_CHECK_VALUE);
     with_ulong(&template, CKA_JAVA_MIDP_SECURITY_DOMAIN, 4);
     assert_refused(&template, QH_EATTRVALUE);
+    /* What is here and there has the hashes, too. */
+    begin_certificate(&template);
+    with_text(&template, CKA_URL, "https://example.org/certificate");
+    with_text(&template, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, "hash");
+    assert_refused(&template, QH_EATTRVALUE);
+    with_text(&template, CKA_HASH_OF_ISSUER_PUBLIC_KEY, "hash");
+    object_free(created(&template));
 }
 END_TEST
 
