@@ -60,6 +60,18 @@ static bool betrays_trust(const struct object *object, const struct attribute_ru
            change->value.base[0] == 1 && !object_flag(object, change->type);
 }
 
+/* What is not modifiable is not modified by way of a copy: no copy can be modified, or be used for
+ * what it could not (4.1.3 lets tokens say so). The rest describes, or restricts. */
+static bool loosens(const struct object *object, const struct attribute_rule *rule,
+                    const struct attribute *change)
+{
+    if (object_flag(object, CKA_MODIFIABLE) || rule->kind != ATTRIBUTE_BOOL ||
+        object_flag(object, change->type) || change->value.base[0] == 0) {
+        return false;
+    }
+    return rule->type == CKA_MODIFIABLE || rule->changed == CHANGED_FREELY;
+}
+
 /* @object: as it is before all changes. */
 static QH_RESULT change_one(struct draft *draft, const struct object *object,
                             const struct attribute *change, bool copy, bool officer)
@@ -76,6 +88,9 @@ static QH_RESULT change_one(struct draft *draft, const struct object *object,
     }
     if (!may_become(draft, rule, change->value, copy) &&
         !(rule->type == CKA_TRUSTED && may_trust(draft, officer))) {
+        return QH_EREADONLY;
+    }
+    if (copy && loosens(object, rule, change)) {
         return QH_EREADONLY;
     }
     if (!officer && betrays_trust(object, rule, change)) {

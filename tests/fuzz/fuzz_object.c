@@ -121,6 +121,7 @@ static void check_changes(const struct object *object, struct attributes changes
     if (object_copy(object, changes, &result) == QH_OK) {
         QH_ASSERT(!object_flag(object, CKA_SENSITIVE) || object_flag(result, CKA_SENSITIVE));
         QH_ASSERT(!object->is_private || result->is_private);
+        QH_ASSERT(object_flag(object, CKA_MODIFIABLE) || !object_flag(result, CKA_MODIFIABLE));
         check_object(result);
         object_free(result);
     }

@@ -218,12 +218,26 @@ static void check_one_way(void)
     }
 }
 
+static CK_RV copy_with(CK_OBJECT_HANDLE key, CK_ATTRIBUTE_TYPE type)
+{
+    struct template template;
+    CK_OBJECT_HANDLE copy;
+
+    template_start(&template);
+    put_flag(&template, type, true);
+    return P11->C_CopyObject(conform.session, key, template.list, template.count, &copy);
+}
+
 static void check_locked_objects(void)
 {
     CK_OBJECT_HANDLE key = make_with(CKA_MODIFIABLE, false), copy;
 
     about("objects that are locked");
     expect_rv(set_flag(key, CKA_SIGN, false), CKR_ACTION_PROHIBITED, "what cannot be modified");
+    expect_either(copy_with(key, CKA_MODIFIABLE), CKR_ATTRIBUTE_READ_ONLY,
+                  CKR_TEMPLATE_INCONSISTENT, "a copy of it that can");
+    expect_either(copy_with(key, CKA_WRAP), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT,
+                  "a copy of it that does more");
     destroy(key);
     key = make_with(CKA_COPYABLE, false);
     expect_rv(P11->C_CopyObject(conform.session, key, NULL, 0, &copy), CKR_ACTION_PROHIBITED,

@@ -141,7 +141,7 @@ START_TEST(some_attributes_change_in_a_copy_alone)
     for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++) {
         assert_flag_change(object_change, types[i], true, false, false);
         assert_flag_change(object_copy, types[i], true, false, true);
-        assert_flag_change(object_copy, types[i], false, true, true);
+        assert_flag_change(object_copy, types[i], false, true, types[i] != CKA_MODIFIABLE);
     }
     assert_flag_change(object_change, CKA_PRIVATE, false, true, false);
     assert_flag_change(object_copy, CKA_PRIVATE, false, true, true);
@@ -168,6 +168,38 @@ START_TEST(what_is_not_modifiable_is_copied_but_not_changed)
     assert_not_changed(object_change, object, &changes, QH_EREADONLY);
     result = changed(object_copy, object, &changes);
     assert_value(result, CKA_LABEL, text_span("label"));
+    object_free(result);
+    object_free(object);
+}
+END_TEST
+
+/* Else that would be a way to change it. */
+START_TEST(a_copy_of_what_is_not_modifiable_is_used_for_no_more)
+{
+    static const CK_ATTRIBUTE_TYPE uses[] = {CKA_SIGN, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP,
+                                             CKA_DERIVE};
+    struct object *object, *result;
+    struct template template;
+
+    begin_aes(&template);
+    with_flag(&template, CKA_MODIFIABLE, false);
+    with_flag(&template, CKA_SIGN, false);
+    with_flag(&template, CKA_DECRYPT, false);
+    object = created(&template);
+    for (unsigned i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        struct template changes = {.count = 0};
+
+        with_flag(&changes, uses[i], true);
+        assert_not_changed(object_copy, object, &changes, QH_EREADONLY);
+    }
+    template.count = 0;
+    with_flag(&template, CKA_ENCRYPT, false);
+    with_flag(&template, CKA_TOKEN, true);
+    with_flag(&template, CKA_DESTROYABLE, false);
+    with_flag(&template, CKA_WRAP_WITH_TRUSTED, true);
+    result = changed(object_copy, object, &template);
+    assert_flag(result, CKA_MODIFIABLE, false);
+    assert_flag(result, CKA_ENCRYPT, false);
     object_free(result);
     object_free(object);
 }
@@ -494,6 +526,7 @@ int main(void)
     tcase_add_test(tcase, some_attributes_change_in_a_copy_alone);
     tcase_add_test(tcase, a_copy_does_not_show_what_was_private);
     tcase_add_test(tcase, what_is_not_modifiable_is_copied_but_not_changed);
+    tcase_add_test(tcase, a_copy_of_what_is_not_modifiable_is_used_for_no_more);
     tcase_add_test(tcase, what_is_not_copyable_is_changed_but_not_copied);
     tcase_add_test(tcase, a_copy_has_the_material_and_an_id_of_its_own);
     tcase_add_test(tcase, the_past_of_a_key_stays);
