@@ -24,11 +24,25 @@ struct message {
     uint8_t *aad;
     size_t aad_size;
     uint32_t tag_bits;
+    /* What parts of it are XORed with, as far as it is known. */
+    uint8_t *stream;
+    size_t stream_size;
 };
+
+static void forget_stream(struct message *message)
+{
+    if (message->stream != NULL) {
+        sodium_memzero(message->stream, message->stream_size);
+    }
+    free(message->stream);
+    message->stream = NULL;
+    message->stream_size = 0;
+}
 
 void message_free(struct message *message)
 {
     if (message != NULL) {
+        forget_stream(message);
         free(message->aad);
         free(message);
     }
@@ -211,6 +225,7 @@ static CKR_RESULT begin_message(struct operation *operation, const CK_GCM_MESSAG
     if (message == NULL) {
         return CKR_HOST_MEMORY;
     }
+    forget_stream(message);
     if (is_encryption(operation)) {
         rv = make_iv(message, params);
     } else {
@@ -273,6 +288,7 @@ static CKR_RESULT encrypt(struct session *session, struct operation *operation, 
     if (rv == CKR_OK && tag != NULL) {
         memcpy(tag, both + data.size, tag_size);
     }
+    sodium_memzero(both, data.size); /* of zeroes it is the key stream */
     free(both);
     return rv_of(rv);
 }
@@ -438,19 +454,63 @@ static CKR_RESULT find_tag(const struct operation *operation, const struct messa
     return rv;
 }
 
-/* All that came so far is encrypted again, since a part's ciphertext does not depend on what
- * follows, but the tag on all of it. */
+/* How much is asked for when @size is needed: so much more that all of a message's parts together
+ * take a few times what it is long. */
+static size_t stream_wanted(size_t size)
+{
+    size_t most = OPERATION_DATA_SIZE_MAX - MECHANISM_TAG_BITS_MAX / 8;
+    size_t wanted = size < MESSAGE_STREAM_SIZE_MIN / 2 ? MESSAGE_STREAM_SIZE_MIN : 2 * size;
+
+    return wanted < most ? wanted : most;
+}
+
+/* Zeroes encrypted are what GCM's counter mode XORs with. */
+static CKR_RESULT need_stream(struct session *session, struct operation *operation, size_t size)
+{
+    struct message *message = operation->message;
+    struct bytes aad = {message->aad, message->aad_size};
+    size_t wanted = stream_wanted(size);
+    uint8_t *stream;
+    CK_RV rv;
+
+    if (size <= message->stream_size) {
+        return CKR_OK;
+    }
+    stream = calloc(1, wanted);
+    if (stream == NULL) {
+        return CKR_HOST_MEMORY;
+    }
+    rv = encrypt(session, operation, aad, (struct bytes){stream, wanted}, wanted, stream, NULL);
+    if (rv != CKR_OK) {
+        free(stream);
+        return rv;
+    }
+    forget_stream(message);
+    message->stream = stream;
+    message->stream_size = wanted;
+    return CKR_OK;
+}
+
+/* A part's ciphertext does not depend on what follows, but the tag on all of it, so that the last
+ * part is encrypted with all that came before. */
 static CKR_RESULT encrypt_part(struct session *session, struct operation *operation,
                                const struct message_call *call, uint8_t *tag)
 {
     const struct message *message = operation->message;
     struct bytes aad = {message->aad, message->aad_size};
+    size_t before = operation->size;
     CK_RV rv = operation_append(operation, call->data.base, call->data.size);
 
-    if (rv == CKR_OK && (call->data.size > 0 || tag != NULL)) {
+    if (rv == CKR_OK && tag != NULL) {
         struct bytes all = {operation->data, operation->size};
 
-        rv = encrypt(session, operation, aad, all, call->data.size, call->out, tag);
+        return encrypt(session, operation, aad, all, call->data.size, call->out, tag);
+    }
+    if (rv == CKR_OK) {
+        rv = need_stream(session, operation, operation->size);
+    }
+    for (size_t i = 0; rv == CKR_OK && i < call->data.size; i++) {
+        call->out[i] = operation->data[before + i] ^ message->stream[before + i];
     }
     return rv;
 }
@@ -515,6 +575,7 @@ CK_RV message_next(const struct message_call *call, CK_FLAGS flags)
         rv = next(session, operation, call, last);
         if (!operation_goes_on(rv, call->out) && (last || rv != CKR_OK)) {
             operation_end_message(operation);
+            forget_stream(operation->message);
         }
         operation_put(session, operation);
     }

@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "crypto/mech.h"
 #include "tests/unit/pkcs11_fixture.h"
 
@@ -340,6 +341,60 @@ START_TEST(a_message_in_parts_is_the_message)
 }
 END_TEST
 
+/* How much one part makes the module send. */
+static size_t sent_for(CK_GCM_MESSAGE_PARAMS *params, CK_BYTE *data, CK_ULONG part, CK_BYTE *out,
+                       CK_FLAGS flags)
+{
+    unsigned calls = pocket_calls();
+    CK_ULONG size = part;
+
+    OK(C_EncryptMessageNext(session, params, sizeof *params, data, part, out, &size, flags));
+    ck_assert_uint_eq(size, part);
+    ck_assert_uint_le(pocket_calls(), calls + 1);
+    return pocket_calls() > calls ? pocket_last_size() : 0;
+}
+
+/* With every kind of IV, in parts that are no blocks, and to the last byte that a message may have.
+ */
+START_TEST(a_long_message_in_parts_is_sent_a_few_times_and_no_more)
+{
+    enum { SIZE = USE_DATA_SIZE_MAX - 16, PART = 1001 };
+    static CK_BYTE data[SIZE + 1], out[SIZE + 1], one[SIZE];
+    CK_ULONG iv_sizes[] = {12, 16}, size;
+    CK_BYTE one_tag[TAG_SIZE];
+
+    fixture_log_in();
+    (void)begin_messages();
+    memset(data, 0x5a, sizeof data);
+    for (unsigned i = 0; i < 2; i++) {
+        CK_GCM_MESSAGE_PARAMS params = params_with(CKG_NO_GENERATE, 0);
+        size_t sent = 0;
+
+        params.ulIvLen = iv_sizes[i];
+        OK(C_EncryptMessageBegin(session, &params, sizeof params, aad, sizeof aad));
+        for (size_t at = 0; at < SIZE; at += PART) {
+            bool last = SIZE - at <= PART;
+
+            sent += sent_for(&params, data + at, last ? SIZE - at : PART, out + at,
+                             last ? CKF_END_OF_MESSAGE : 0);
+        }
+        ck_assert_uint_le(sent, 4 * SIZE);
+        memcpy(one_tag, tag, sizeof tag);
+        size = sizeof one;
+        OK(encrypt(&params, data, SIZE, one, &size));
+        ck_assert_mem_eq(out, one, SIZE);
+        ck_assert_mem_eq(tag, one_tag, sizeof tag);
+    }
+    OK(C_EncryptMessageBegin(session,
+                             &(CK_GCM_MESSAGE_PARAMS){iv, 12, 0, CKG_NO_GENERATE, tag, 128},
+                             sizeof(CK_GCM_MESSAGE_PARAMS), NULL, 0));
+    size = sizeof out;
+    GIVES(CKR_DATA_LEN_RANGE,
+          C_EncryptMessageNext(session, NULL, 0, data, SIZE + 1, out, &size, 0));
+    fixture_stop();
+}
+END_TEST
+
 /* ---- signatures ---- */
 
 START_TEST(messages_are_signed_one_after_the_other)
@@ -540,6 +595,7 @@ int main(void)
     tcase_add_test(tcase, ivs_do_not_come_again);
     tcase_add_test(tcase, a_child_does_not_use_its_parents_ivs_again);
     tcase_add_test(tcase, a_message_in_parts_is_the_message);
+    tcase_add_test(tcase, a_long_message_in_parts_is_sent_a_few_times_and_no_more);
     tcase_add_test(tcase, messages_are_signed_one_after_the_other);
     tcase_add_test(tcase, two_operations_go_on_together);
     tcase_add_test(tcase, what_was_signed_is_recovered);
