@@ -87,6 +87,10 @@ static const struct attribute_rule table[] = {
 {CKA_CHECK_VALUE, X, CLASS_SECRET, KEYS_ANY, SAME, SAME, CHANGED_TO_EMPTY, DEFAULT_NONE, false},
 {CKA_VALUE, X, CLASS_SECRET, SECRETS, MUST, NEVER, CHANGED_NEVER, DEFAULT_NONE, true},
 {CKA_VALUE_LEN, U, CLASS_SECRET, SECRETS, SAME, MUST, CHANGED_NEVER, DEFAULT_NONE, false},
+/* 4.8 to 4.10: templates for the keys under this one; changed never, so that copies have them, too */
+{CKA_WRAP_TEMPLATE, ATTRIBUTE_NESTED, CLASS_PUBLIC | CLASS_SECRET, KEYS_ANY, MAY, MAY, CHANGED_NEVER, DEFAULT_NONE, false},
+{CKA_UNWRAP_TEMPLATE, ATTRIBUTE_NESTED, HIDDEN_CLASSES, KEYS_ANY, MAY, MAY, CHANGED_NEVER, DEFAULT_NONE, false},
+{CKA_DERIVE_TEMPLATE, ATTRIBUTE_NESTED, HIDDEN_CLASSES, KEYS_ANY, MAY, MAY, CHANGED_NEVER, DEFAULT_NONE, false},
 /* RSA (current mechanisms, 2.1) */
 {CKA_MODULUS, X, PAIR_CLASSES, KEYS_RSA, MUST, NEVER, CHANGED_NEVER, DEFAULT_NONE, false},
 {CKA_MODULUS_BITS, U, CLASS_PUBLIC, KEYS_RSA, SAME, MUST, CHANGED_NEVER, DEFAULT_NONE, false},
@@ -272,6 +276,8 @@ bool object_value_fits(const struct attribute_rule *rule, struct bytes value)
         return date_fits(value);
     case ATTRIBUTE_MECHANISMS:
         return value.size % sizeof(uint64_t) == 0;
+    case ATTRIBUTE_NESTED:
+        return nested_fits(value);
     }
     return false;
 }
