@@ -65,7 +65,8 @@
     X(QH_ENOTWRAPPABLE, 57, "the key cannot be wrapped by this one")               \
     X(QH_EWRAPPED, 58, "the wrapped key is invalid")                               \
     X(QH_EWRAPPEDSIZE, 59, "the wrapped key's size is invalid")                    \
-    X(QH_EPOLICY, 60, "the partition's policy forbids it")
+    X(QH_EPOLICY, 60, "the partition's policy forbids it")                         \
+    X(QH_EWRAPTEMPLATE, 61, "the key does not match the wrapping key's CKA_WRAP_TEMPLATE")
 
 enum qh_err {
 #define QH_ERR_ENUM(name, number, message) name = number,

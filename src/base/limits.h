@@ -39,6 +39,8 @@
 #define OBJECTS_MAX 1000000u      /* a partition */
 #define ATTRIBUTES_MAX 64u        /* an object or template */
 #define ATTRIBUTE_SIZE_MAX 32768u /* bytes; a certificate with its chain has room */
+#define NESTED_ATTRIBUTES_MAX 32u /* in one CKA_WRAP_TEMPLATE or the like; no templates */
+#define NESTED_SIZE_MAX 4096u     /* bytes of one, encoded */
 #define CLIENT_ID_SIZE 16u
 #define CLIENT_NAME_LENGTH_MAX 57u /* characters; "client:" and it are a common name of 64 */
 #define CLIENTS_MAX 1000u

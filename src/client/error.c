@@ -59,6 +59,7 @@ SAME(ENOTWRAPPABLE);
 SAME(EWRAPPED);
 SAME(EWRAPPEDSIZE);
 SAME(EPOLICY);
+SAME(EWRAPTEMPLATE);
 
 /* No destructors: a module may be unloaded while its threads live. */
 static _Thread_local char detail[ERROR_DETAIL_ROOM];

@@ -81,7 +81,8 @@ enum quadhsm_error {
     QUADHSM_ENOTWRAPPABLE = 57, /* by its class, or CKA_WRAP_WITH_TRUSTED */
     QUADHSM_EWRAPPED = 58,
     QUADHSM_EWRAPPEDSIZE = 59,
-    QUADHSM_EPOLICY = 60 /* quadhsm partition policy */
+    QUADHSM_EPOLICY = 60, /* quadhsm partition policy */
+    QUADHSM_EWRAPTEMPLATE = 61
 };
 
 /* English, without a full stop; static. */
@@ -210,7 +211,9 @@ QUADHSM_API int quadhsm_init_token(struct quadhsm_token *token, const void *pin,
 /* ---- objects ---- */
 
 /* PKCS#11 attributes (CKA_*). In values CK_ULONG is 8 bytes little-endian and CK_BBOOL one byte,
- * on every machine. */
+ * on every machine. CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE and CKA_DERIVE_TEMPLATE have attributes
+ * sorted by type, none of them a template: each 8 bytes of type, 4 of size, and the value; at most
+ * 32, and 4,096 bytes. */
 struct quadhsm_attribute {
     uint64_t type;
     const void *value;
@@ -333,18 +336,21 @@ QUADHSM_API int quadhsm_decrypt(struct quadhsm_token *token, const struct quadhs
 
 /* @key leaves, wrapped by @wrapping: a secret key as its bytes, a private key as PKCS#8 DER.
  * *ret_size as in quadhsm_sign(). Errors: those of use, and EUNEXTRACTABLE, ENOTWRAPPABLE,
- * EPOLICY, EKEYSIZE. (PKCS#11 v3.0, 5.18.3) */
+ * EPOLICY, EWRAPTEMPLATE (CKA_WRAP_TEMPLATE of @wrapping), EKEYSIZE. (PKCS#11 v3.0, 5.18.3) */
 QUADHSM_API int quadhsm_wrap(struct quadhsm_token *token, const struct quadhsm_object *wrapping,
                              const struct quadhsm_mechanism *mechanism,
                              const struct quadhsm_object *key, void *out, size_t room,
                              size_t *ret_size);
-/* A wrapped key comes in, with these attributes; once. Errors: those of create, and EWRAPPED,
- * EWRAPPEDSIZE, EMECHANISM, EPARAMETER, EKEYTYPE, EKEYUSE. (5.18.4) */
+/* A wrapped key comes in, with these attributes and those of @unwrapping's CKA_UNWRAP_TEMPLATE,
+ * which must not contradict each other; once. What is to be a token object must say so here.
+ * Errors: those of create, and EWRAPPED, EWRAPPEDSIZE, EMECHANISM, EPARAMETER, EKEYTYPE, EKEYUSE.
+ * (5.18.4) */
 QUADHSM_API int quadhsm_unwrap(struct quadhsm_token *token, const struct quadhsm_object *unwrapping,
                                const struct quadhsm_mechanism *mechanism, const void *wrapped,
                                size_t wrapped_size, const struct quadhsm_attribute *attributes,
                                size_t count, struct quadhsm_object **ret_object);
-/* Errors: those of create, and EMECHANISM, EPARAMETER, EKEYTYPE, EKEYUSE, EKEYSIZE. (5.18.5) */
+/* The same with CKA_DERIVE_TEMPLATE. Errors: those of create, and EMECHANISM, EPARAMETER, EKEYTYPE,
+ * EKEYUSE, EKEYSIZE. (5.18.5) */
 QUADHSM_API int quadhsm_derive(struct quadhsm_token *token, const struct quadhsm_object *base,
                                const struct quadhsm_mechanism *mechanism,
                                const struct quadhsm_attribute *attributes, size_t count,

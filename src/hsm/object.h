@@ -7,8 +7,11 @@
  *   attributes, sorted by type: u64 type, u32 size, value
  *   material (crypto/key.h)
  *
- * sealed (crypto/seal.h) by the partition's key for the place o/<partition>/<object>; a session
- * object for the place "s/<partition>". Values of CK_ULONG are 8 bytes, of CK_BBOOL 1. */
+ * CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE and CKA_DERIVE_TEMPLATE have attributes of that form as
+ * their value, none of which is a template.
+ *
+ * The whole is sealed (crypto/seal.h) by the partition's key for the place o/<partition>/<object>;
+ * a session object for the place "s/<partition>". Values of CK_ULONG are 8 bytes, of CK_BBOOL 1. */
 #ifndef QH_HSM_OBJECT_H
 #define QH_HSM_OBJECT_H
 
@@ -111,10 +114,22 @@ QH_RESULT object_may(const struct object *object, enum object_use use,
 bool object_allows(const struct object *object, CK_MECHANISM_TYPE type); /* ALLOWED_MECHANISMS */
 
 /* C_WrapKey: may @wrapping take @key out by this mechanism (CKA_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED,
- * CKA_TRUSTED, key classes)? Whether @wrapping may wrap at all is object_may()'s.
- * Errors: QH_EUNEXTRACTABLE, QH_ENOTWRAPPABLE. */
+ * CKA_TRUSTED, key classes, CKA_WRAP_TEMPLATE)? Whether @wrapping may wrap at all is
+ * object_may()'s. Errors: QH_EUNEXTRACTABLE, QH_ENOTWRAPPABLE, QH_EWRAPTEMPLATE. */
 QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *key,
                           const struct mech_params *mechanism);
+/* A client's template for a key that comes under @key, with what the CKA_UNWRAP_TEMPLATE or
+ * CKA_DERIVE_TEMPLATE of that (@type) adds to it. It is of this memory and @template's, and not
+ * moved. Errors: QH_ETEMPLATE: the two contradict each other, or are too many; or the key is to be
+ * a token object and @template does not say so, by which requests that change the store are known.
+ */
+struct object_merged {
+    struct attributes all;
+    struct attribute list[ATTRIBUTES_MAX];
+    uint8_t value[NESTED_SIZE_MAX];
+};
+QH_RESULT object_merge(const struct object *key, CK_ATTRIBUTE_TYPE type, struct attributes template,
+                       struct object_merged *ret_merged);
 /* C_UnwrapKey: @material as it came out of the wrapping; CKA_CLASS and CKA_KEY_TYPE are the
  * template's. Errors: as object_create(), QH_EWRAPPED or QH_EWRAPPEDSIZE if the bytes are no such
  * key, QH_ETEMPLATE also if CKA_VALUE_LEN says otherwise. */

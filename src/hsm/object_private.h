@@ -15,11 +15,12 @@
 /* ---- the table (object_table.c) ---- */
 
 enum attribute_kind {
-    ATTRIBUTE_BOOL,      /* 1 byte: 0 or 1 */
-    ATTRIBUTE_ULONG,     /* 8 bytes */
-    ATTRIBUTE_BYTES,     /* anything */
-    ATTRIBUTE_DATE,      /* YYYYMMDD, or empty */
-    ATTRIBUTE_MECHANISMS /* 8 bytes each */
+    ATTRIBUTE_BOOL,       /* 1 byte: 0 or 1 */
+    ATTRIBUTE_ULONG,      /* 8 bytes */
+    ATTRIBUTE_BYTES,      /* anything */
+    ATTRIBUTE_DATE,       /* YYYYMMDD, or empty */
+    ATTRIBUTE_MECHANISMS, /* 8 bytes each */
+    ATTRIBUTE_NESTED      /* attributes, as in an encoded object */
 };
 
 /* Sets of classes and of key types. Objects that are no keys have no key type, KEYS_ANY has it. */
@@ -166,6 +167,16 @@ QH_RESULT template_class(struct attributes template, CK_OBJECT_CLASS *ret_class,
 /* Fill in the defaults, look for contradictions and make the object; the material goes to it.
  * Errors: QH_ETEMPLATE, QH_ELIMIT (ATTRIBUTES_MAX), QH_ENOMEM. */
 QH_RESULT draft_finish(struct draft *draft, struct object **ret_object);
+
+/* ---- templates of keys (object_nested.c) ---- */
+
+/* Attributes whose types rise, within NESTED_ATTRIBUTES_MAX and NESTED_SIZE_MAX? */
+bool nested_fits(struct bytes value);
+/* May a key be given @value as its @owner? Errors: QH_EATTRVALUE, QH_EATTRIBUTE, QH_ETEMPLATE (too
+ * many, too long, a template, key material, what the keys to come cannot be told). */
+QH_RESULT nested_check(CK_ATTRIBUTE_TYPE owner, struct bytes value);
+/* Errors: QH_EWRAPTEMPLATE. */
+QH_RESULT nested_match(const struct object *wrapping, const struct object *key);
 
 /* ---- blocks (object_codec.c) ---- */
 

@@ -296,6 +296,12 @@ static QH_RESULT take_one(struct draft *draft, const struct attribute *attribute
     if (given_of(rule, making) == GIVEN_NEVER) {
         return QH_EREADONLY;
     }
+    if (rule->kind == ATTRIBUTE_NESTED) {
+        err = nested_check(attribute->type, attribute->value);
+        if (err != QH_OK) {
+            return err;
+        }
+    }
     if (!object_value_may_be_given(rule, attribute->value)) {
         return QH_EATTRVALUE;
     }

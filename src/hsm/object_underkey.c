@@ -32,9 +32,10 @@ QH_RESULT object_may_wrap(const struct object *wrapping, const struct object *ke
     if (object_flag(key, CKA_WRAP_WITH_TRUSTED) && mechanism->type == CKM_AES_GCM) {
         return QH_ENOTWRAPPABLE;
     }
-    return key->object_class == CKO_PRIVATE_KEY && is_for_secrets(mechanism->type)
-               ? QH_ENOTWRAPPABLE
-               : QH_OK;
+    if (key->object_class == CKO_PRIVATE_KEY && is_for_secrets(mechanism->type)) {
+        return QH_ENOTWRAPPABLE;
+    }
+    return nested_match(wrapping, key);
 }
 
 /* ---- unwrap ---- */

@@ -154,6 +154,7 @@ static QH_RESULT unwrap(struct request *request, struct made *made)
     struct mech_params params = mech_message_params(unwrap->mechanism);
     SECRET_SCOPED struct secret *plain = NULL;
     struct attribute room[ATTRIBUTES_MAX];
+    struct object_merged merged;
     struct attributes template;
     const struct object *object;
     struct key *key = NULL;
@@ -166,15 +167,19 @@ static QH_RESULT unwrap(struct request *request, struct made *made)
     view_enter();
     err = key_use_open(request, unwrap->unwrapping, OBJECT_UNWRAP, &params, &unwrap->context_ticket,
                        &key, &object);
+    if (err == QH_OK) {
+        err = object_merge(object, CKA_UNWRAP_TEMPLATE, template, &merged);
+    }
     view_leave();
     if (err == QH_OK) {
-        err = object_unwrap_check(&params, template);
+        err = object_unwrap_check(&params, merged.all);
     }
     if (err == QH_OK) {
         err = mech_unwrap(key, &params, bytes_of(&unwrap->wrapped), &plain);
     }
     if (err == QH_OK) {
-        err = object_unwrap(trim(view_of(plain), &params, template), template, &made->objects[0]);
+        err =
+            object_unwrap(trim(view_of(plain), &params, merged.all), merged.all, &made->objects[0]);
     }
     made->count = err == QH_OK ? 1 : 0;
     return err;
@@ -209,8 +214,9 @@ void handle_unwrap(struct request *request)
 
     if (err != QH_OK) {
         object_scene_answer(request, err);
-    } else if (info->cost != MECH_CHEAP || names_class(message, CKO_PRIVATE_KEY)) {
-        /* RSA, or the numbers of a private key, which are proved to belong together. */
+    } else if (info->cost != MECH_CHEAP || !names_class(message, CKO_SECRET_KEY)) {
+        /* RSA, or the numbers of a private key, which are proved to belong together. The class may
+         * be in the CKA_UNWRAP_TEMPLATE. */
         request_run_on(request, REQUEST_WORKER, run_unwrap);
     } else {
         run_unwrap(request);
@@ -243,48 +249,61 @@ static QH_RESULT open_salt(const struct request *request, struct object **ret_sa
     return QH_OK;
 }
 
-/* Both keys. Inside view_enter(). */
+/* What is made of the base key, and how. */
+struct derivation {
+    struct attributes template; /* the client's */
+    struct object_merged merged;
+    struct object_history history;
+    struct key *key;
+    struct object *salt;
+};
+
+/* Both keys, and what the first one's template says. Inside view_enter(). */
 static QH_RESULT open_base(const struct request *request, struct mech_params *params,
-                           struct key **ret_key, struct object_history *ret_history,
-                           struct object **ret_salt)
+                           struct derivation *what)
 {
     const Quadhsm__Derive *derive = request->message->derive;
     const struct object *base;
     enum qh_err err = key_use_open(request, derive->base_key, OBJECT_DERIVE, params,
-                                   &derive->context_ticket, ret_key, &base);
+                                   &derive->context_ticket, &what->key, &base);
 
+    if (err == QH_OK) {
+        err = object_merge(base, CKA_DERIVE_TEMPLATE, what->template, &what->merged);
+    }
     if (err != QH_OK) {
         return err;
     }
-    *ret_history = object_history(base);
+    what->history = object_history(base);
     if (derive->mechanism->salt_key == NULL) {
         return QH_OK;
     }
     if (params->type != CKM_HKDF_DERIVE || params->salt.size > 0) {
         return QH_EPARAMETER;
     }
-    err = open_salt(request, ret_salt);
+    err = open_salt(request, &what->salt);
     if (err == QH_OK) {
-        params->salt = view_of((*ret_salt)->material);
+        params->salt = view_of(what->salt->material);
     }
     return err;
 }
 
-static QH_RESULT derive_value(struct request *request, size_t size, struct secret **ret_value,
-                              struct object_history *ret_history)
+static QH_RESULT derive_value(struct request *request, struct derivation *what,
+                              struct secret **ret_value)
 {
     struct mech_params params = mech_message_params(request->message->derive->mechanism);
-    struct object *salt = NULL;
-    struct key *key = NULL;
+    size_t size = 0;
     enum qh_err err;
 
     view_enter();
-    err = open_base(request, &params, &key, ret_history, &salt);
+    err = open_base(request, &params, what);
     view_leave();
     if (err == QH_OK) {
-        err = mech_derive(key, &params, size, ret_value);
+        err = object_derive_size(what->merged.all, &size);
     }
-    object_free(salt);
+    if (err == QH_OK) {
+        err = mech_derive(what->key, &params, size, ret_value);
+    }
+    object_free(what->salt);
     return err;
 }
 
@@ -293,20 +312,15 @@ static QH_RESULT derive(struct request *request, struct made *made)
     const Quadhsm__Derive *message = request->message->derive;
     SECRET_SCOPED struct secret *value = NULL;
     struct attribute room[ATTRIBUTES_MAX];
-    struct object_history history;
-    struct attributes template;
-    size_t size = 0;
+    struct derivation what = {.key = NULL};
     enum qh_err err =
-        object_answer_template(message->template_, message->n_template_, room, &template);
+        object_answer_template(message->template_, message->n_template_, room, &what.template);
 
     if (err == QH_OK) {
-        err = object_derive_size(template, &size);
+        err = derive_value(request, &what, &value);
     }
     if (err == QH_OK) {
-        err = derive_value(request, size, &value, &history);
-    }
-    if (err == QH_OK) {
-        err = object_derive(history, view_of(value), template, &made->objects[0]);
+        err = object_derive(what.history, view_of(value), what.merged.all, &made->objects[0]);
     }
     made->count = err == QH_OK ? 1 : 0;
     return err;

@@ -80,12 +80,14 @@ static CKR_RESULT find_keys(struct session *session, struct mechanism *mechanism
 static CKR_RESULT derive_with(struct session *session, struct mechanism *mechanism,
                               struct derivation *what)
 {
-    CK_RV rv;
+    CK_RV rv = find_keys(session, mechanism, what);
 
-    if (template_flag(&what->template, CKA_TOKEN, false) && !session->writable) {
-        return CKR_SESSION_READ_ONLY;
+    if (rv == CKR_OK) {
+        template_take_token(&what->template, what->base_key->object, CKA_DERIVE_TEMPLATE);
     }
-    rv = find_keys(session, mechanism, what);
+    if (rv == CKR_OK && template_flag(&what->template, CKA_TOKEN, false) && !session->writable) {
+        rv = CKR_SESSION_READ_ONLY;
+    }
     if (rv == CKR_OK) {
         rv = derive_in_cluster(session, mechanism, what);
     }

@@ -9,10 +9,10 @@
  * message's, XOR the count of messages (as in TLS 1.3)
  * A forked child goes on counting only from a random start with MESSAGE_RANDOM_BITS_MIN of its own.
  *
- * A message in parts: ciphertext comes out as plaintext goes in. The key is used a few times for all
- * of it: for the key stream, twice as much each time as is needed, which is kept until the message
- * ends and is known to whoever knows plaintext and ciphertext; and in the end for the tag. Plaintext comes out at the end,
- * when the tag was seen to be right. */
+ * A message in parts: ciphertext comes out as plaintext goes in. The key is used a few times for
+ * all of it: for the key stream, twice as much each time as is needed, which is kept until the
+ * message ends and is known to whoever knows plaintext and ciphertext; and in the end for the tag.
+ * Plaintext comes out at the end, when the tag was seen to be right. */
 #ifndef QH_PKCS11_MESSAGE_CIPHER_H
 #define QH_PKCS11_MESSAGE_CIPHER_H
 

@@ -8,7 +8,9 @@
 
 #define NUMBER_SIZE 8u /* of a CK_ULONG, in the cluster */
 
-enum kind { BYTES, FLAG, NUMBER, NUMBERS, NESTED };
+#define NESTED_OVERHEAD 12u /* of each attribute in a template in there: its type and size */
+
+enum kind { BYTES, FLAG, NUMBER, NUMBERS, NESTED, UNKNOWN_ARRAY };
 
 static enum kind kind_of(CK_ATTRIBUTE_TYPE type)
 {
@@ -42,6 +44,7 @@ static enum kind kind_of(CK_ATTRIBUTE_TYPE type)
     case CKA_CERTIFICATE_CATEGORY:
     case CKA_NAME_HASH_ALGORITHM:
     case CKA_JAVA_MIDP_SECURITY_DOMAIN:
+    case CKA_NAME_HASH_ALGORITHM:
     case CKA_KEY_TYPE:
     case CKA_MODULUS_BITS:
     case CKA_PRIME_BITS:
@@ -56,13 +59,27 @@ static enum kind kind_of(CK_ATTRIBUTE_TYPE type)
         return NUMBER;
     case CKA_ALLOWED_MECHANISMS:
         return NUMBERS;
+    case CKA_WRAP_TEMPLATE:
+    case CKA_UNWRAP_TEMPLATE:
+    case CKA_DERIVE_TEMPLATE:
+        return NESTED;
     default:
-        return (type & CKF_ARRAY_ATTRIBUTE) != 0 ? NESTED : BYTES;
+        return (type & CKF_ARRAY_ATTRIBUTE) != 0 ? UNKNOWN_ARRAY : BYTES;
     }
+}
+
+/* The same list, properly aligned. */
+static CK_ATTRIBUTE aligned(const CK_ATTRIBUTE *list, CK_ULONG index)
+{
+    CK_ATTRIBUTE attribute;
+
+    memcpy(&attribute, (const uint8_t *)list + index * sizeof attribute, sizeof attribute);
+    return attribute;
 }
 
 /* ---- in ---- */
 
+/* A template's own size is the business of check_nested(). */
 static CKR_RESULT check_value(const CK_ATTRIBUTE *attribute)
 {
     CK_ULONG size = attribute->ulValueLen;
@@ -77,8 +94,10 @@ static CKR_RESULT check_value(const CK_ATTRIBUTE *attribute)
         return size == sizeof(CK_ULONG) ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
     case NUMBERS:
         return size % sizeof(CK_ULONG) == 0 ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
-    case NESTED:
+    case UNKNOWN_ARRAY:
         return CKR_ATTRIBUTE_TYPE_INVALID;
+    case NESTED:
+        return size % sizeof(CK_ATTRIBUTE) == 0 ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
     case BYTES:
         break;
     }
@@ -86,7 +105,7 @@ static CKR_RESULT check_value(const CK_ATTRIBUTE *attribute)
 }
 
 /* Bytes that the translated value takes; 0 if the application's own serves. */
-static size_t translated_size(const CK_ATTRIBUTE *attribute)
+static size_t plain_size(const CK_ATTRIBUTE *attribute)
 {
     switch (kind_of(attribute->type)) {
     case FLAG:
@@ -96,43 +115,146 @@ static size_t translated_size(const CK_ATTRIBUTE *attribute)
         return attribute->ulValueLen / sizeof(CK_ULONG) * NUMBER_SIZE;
     case BYTES:
     case NESTED:
+    case UNKNOWN_ARRAY:
         break;
     }
     return 0;
 }
 
+static void write_plain(const CK_ATTRIBUTE *from, struct bytes_writer *writer)
+{
+    const uint8_t *value = from->pValue;
+
+    switch (kind_of(from->type)) {
+    case FLAG:
+        bytes_write_u8(writer, value[0] != CK_FALSE);
+        break;
+    case NUMBER:
+    case NUMBERS:
+        for (size_t at = 0; at < from->ulValueLen; at += sizeof(CK_ULONG)) {
+            CK_ULONG number;
+
+            memcpy(&number, value + at, sizeof number);
+            bytes_write_u64(writer, number);
+        }
+        break;
+    case BYTES:
+    case NESTED:
+    case UNKNOWN_ARRAY:
+        if (from->ulValueLen > 0) {
+            bytes_write_span(writer, value, from->ulValueLen);
+        }
+        break;
+    }
+}
+
+/* A template in a template, in the order in which it is stored. */
+struct nested {
+    unsigned count;
+    CK_ATTRIBUTE list[NESTED_ATTRIBUTES_MAX];
+};
+
+/* There is one depth of them, and one value for each attribute. */
+static CKR_RESULT open_nested(const CK_ATTRIBUTE *attribute, struct nested *ret_nested)
+{
+    CK_ULONG count = attribute->ulValueLen / sizeof(CK_ATTRIBUTE);
+
+    if (count > NESTED_ATTRIBUTES_MAX) {
+        return CKR_TEMPLATE_INCONSISTENT;
+    }
+    for (CK_ULONG i = 0; i < count; i++) {
+        CK_ATTRIBUTE inner = aligned(attribute->pValue, i);
+        CK_ULONG place = i;
+        CK_RV rv = check_value(&inner);
+
+        if (rv == CKR_OK && kind_of(inner.type) == NESTED) {
+            rv = CKR_TEMPLATE_INCONSISTENT;
+        }
+        if (rv != CKR_OK) {
+            return rv;
+        }
+        for (; place > 0 && ret_nested->list[place - 1].type > inner.type; place--) {
+            ret_nested->list[place] = ret_nested->list[place - 1];
+        }
+        if (place > 0 && ret_nested->list[place - 1].type == inner.type) {
+            return CKR_TEMPLATE_INCONSISTENT;
+        }
+        ret_nested->list[place] = inner;
+    }
+    ret_nested->count = (unsigned)count;
+    return CKR_OK;
+}
+
+static size_t inner_size(const CK_ATTRIBUTE *inner)
+{
+    return kind_of(inner->type) == BYTES ? inner->ulValueLen : plain_size(inner);
+}
+
+static CKR_RESULT check_nested(const CK_ATTRIBUTE *attribute, size_t *ret_size)
+{
+    struct nested nested = {.count = 0};
+    CK_RV rv = open_nested(attribute, &nested);
+    size_t size = 0;
+
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    for (unsigned i = 0; i < nested.count; i++) {
+        size += NESTED_OVERHEAD + inner_size(&nested.list[i]);
+    }
+    if (size > NESTED_SIZE_MAX) {
+        return CKR_TEMPLATE_INCONSISTENT;
+    }
+    *ret_size = size;
+    return CKR_OK;
+}
+
+static void write_nested(const CK_ATTRIBUTE *from, struct bytes_writer *writer)
+{
+    struct nested nested = {.count = 0};
+
+    if (open_nested(from, &nested) != CKR_OK) {
+        return; /* changed since it was checked, which is the application's fault */
+    }
+    for (unsigned i = 0; i < nested.count; i++) {
+        bytes_write_u64(writer, nested.list[i].type);
+        bytes_write_u32(writer, (uint32_t)inner_size(&nested.list[i]));
+        write_plain(&nested.list[i], writer);
+    }
+}
+
+static CKR_RESULT translated_size(const CK_ATTRIBUTE *attribute, size_t *ret_size)
+{
+    CK_RV rv = check_value(attribute);
+
+    if (rv != CKR_OK) {
+        return rv;
+    }
+    if (kind_of(attribute->type) == NESTED) {
+        return check_nested(attribute, ret_size);
+    }
+    *ret_size = plain_size(attribute);
+    return CKR_OK;
+}
+
 static void translate(const CK_ATTRIBUTE *from, struct bytes_writer *writer,
                       struct quadhsm_attribute *to)
 {
-    const uint8_t *value = from->pValue;
+    size_t before = writer->size;
 
     to->type = from->type;
     to->value = from->pValue;
     to->size = from->ulValueLen;
-    if (translated_size(from) == 0) {
+    if (kind_of(from->type) == BYTES) {
         return;
     }
-    to->value = writer->base + writer->size;
-    to->size = translated_size(from);
-    if (kind_of(from->type) == FLAG) {
-        bytes_write_u8(writer, value[0] != CK_FALSE);
-        return;
+    if (kind_of(from->type) == NESTED) {
+        write_nested(from, writer);
+    } else {
+        write_plain(from, writer);
     }
-    for (size_t at = 0; at < from->ulValueLen; at += sizeof(CK_ULONG)) {
-        CK_ULONG number;
-
-        memcpy(&number, value + at, sizeof number);
-        bytes_write_u64(writer, number);
-    }
-}
-
-/* The same list, properly aligned. */
-static CK_ATTRIBUTE aligned(const CK_ATTRIBUTE *list, CK_ULONG index)
-{
-    CK_ATTRIBUTE attribute;
-
-    memcpy(&attribute, (const uint8_t *)list + index * sizeof attribute, sizeof attribute);
-    return attribute;
+    to->value = writer->base + before;
+    to->size = writer->size - before;
 }
 
 CKR_RESULT template_open(const CK_ATTRIBUTE *list, CK_ULONG count, struct template *ret_template)
@@ -150,14 +272,15 @@ CKR_RESULT template_open(const CK_ATTRIBUTE *list, CK_ULONG count, struct templa
     }
     for (CK_ULONG i = 0; i < count; i++) {
         CK_ATTRIBUTE attribute = aligned(list, i);
+        size_t one = 0;
 
-        rv = check_value(&attribute);
+        rv = translated_size(&attribute, &one);
         if (rv != CKR_OK) {
             return rv;
         }
-        size += translated_size(&attribute);
+        size += one;
     }
-    /* Never of no size, so that NULL means one thing. */
+    /* Never of no size, so that NULL means one thing; and with room for template_take_token(). */
     template.attributes = calloc(count + 1, sizeof *template.attributes);
     template.numbers = calloc(1, size + 1);
     if (template.attributes == NULL || template.numbers == NULL) {
@@ -201,6 +324,43 @@ bool template_flag(const struct template *template, uint64_t type, bool otherwis
         return otherwise;
     }
     return *(const uint8_t *)attribute->value != 0;
+}
+
+/* Each attribute of a template that an object has; false at its end. */
+static bool next_nested(struct bytes_reader *reader, struct quadhsm_attribute *ret_inner)
+{
+    struct bytes value;
+
+    if (reader->left == 0) {
+        return false;
+    }
+    ret_inner->type = bytes_read_u64(reader);
+    value = bytes_read_span(reader, bytes_read_u32(reader));
+    ret_inner->value = value.base;
+    ret_inner->size = value.size;
+    return !reader->failed;
+}
+
+void template_take_token(struct template *template, const struct quadhsm_object *key,
+                         CK_ATTRIBUTE_TYPE type)
+{
+    static const uint8_t yes = CK_TRUE;
+    const struct quadhsm_attribute *nested = quadhsm_object_attribute(key, type);
+    struct quadhsm_attribute inner;
+    struct bytes_reader reader;
+
+    if (nested == NULL || template->count == ATTRIBUTES_MAX ||
+        template_get(template, CKA_TOKEN) != NULL) {
+        return;
+    }
+    bytes_reader_init(&reader, nested->value, nested->size);
+    while (next_nested(&reader, &inner)) {
+        if (inner.type == CKA_TOKEN && inner.size == 1 && *(const uint8_t *)inner.value != 0) {
+            template->attributes[template->count++] =
+                (struct quadhsm_attribute){CKA_TOKEN, &yes, 1};
+            return;
+        }
+    }
 }
 
 bool template_matches(const struct template *template, const struct quadhsm_object *object)
@@ -285,16 +445,12 @@ static void copy_outside(const struct quadhsm_attribute *attribute, uint8_t *to)
     }
 }
 
-static CKR_RESULT read_one(const struct quadhsm_object *object, CK_ATTRIBUTE *attribute)
+/* Into the application's memory, or its size. */
+static CKR_RESULT give_plain(const struct quadhsm_attribute *has, CK_ATTRIBUTE *attribute)
 {
-    const struct quadhsm_attribute *has = quadhsm_object_attribute(object, attribute->type);
     CK_ULONG room = attribute->ulValueLen;
 
     attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
-    if (has == NULL || kind_of(attribute->type) == NESTED) {
-        return is_sensitive(object, attribute->type) ? CKR_ATTRIBUTE_SENSITIVE
-                                                     : CKR_ATTRIBUTE_TYPE_INVALID;
-    }
     if (attribute->pValue != NULL && room < size_outside(has)) {
         return CKR_BUFFER_TOO_SMALL;
     }
@@ -303,6 +459,53 @@ static CKR_RESULT read_one(const struct quadhsm_object *object, CK_ATTRIBUTE *at
         copy_outside(has, attribute->pValue);
     }
     return CKR_OK;
+}
+
+/* The application gives an array, and in each of its elements memory or the wish for a size. It
+ * asks for the number of elements before, and for their sizes then (5.7.5). */
+static CKR_RESULT give_nested(const struct quadhsm_attribute *has, CK_ATTRIBUTE *attribute)
+{
+    CK_ULONG room = attribute->ulValueLen / sizeof(CK_ATTRIBUTE), count = 0;
+    struct quadhsm_attribute inner;
+    struct bytes_reader reader;
+    CK_RV result = CKR_OK;
+
+    attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
+    bytes_reader_init(&reader, has->value, has->size);
+    while (next_nested(&reader, &inner)) {
+        count++;
+    }
+    if (attribute->pValue != NULL && room < count) {
+        return CKR_BUFFER_TOO_SMALL;
+    }
+    attribute->ulValueLen = count * sizeof(CK_ATTRIBUTE);
+    if (attribute->pValue == NULL) {
+        return CKR_OK;
+    }
+    bytes_reader_init(&reader, has->value, has->size);
+    for (CK_ULONG i = 0; i < count && next_nested(&reader, &inner); i++) {
+        CK_ATTRIBUTE element = aligned(attribute->pValue, i);
+        CK_RV rv;
+
+        element.type = inner.type;
+        rv = give_plain(&inner, &element);
+        memcpy((uint8_t *)attribute->pValue + i * sizeof element, &element, sizeof element);
+        result = result == CKR_OK ? rv : result;
+    }
+    return result;
+}
+
+static CKR_RESULT read_one(const struct quadhsm_object *object, CK_ATTRIBUTE *attribute)
+{
+    const struct quadhsm_attribute *has = quadhsm_object_attribute(object, attribute->type);
+
+    if (has == NULL) {
+        attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
+        return is_sensitive(object, attribute->type) ? CKR_ATTRIBUTE_SENSITIVE
+                                                     : CKR_ATTRIBUTE_TYPE_INVALID;
+    }
+    return kind_of(attribute->type) == NESTED ? give_nested(has, attribute)
+                                              : give_plain(has, attribute);
 }
 
 CKR_RESULT template_read(const struct quadhsm_object *object, CK_ATTRIBUTE *list, CK_ULONG count)

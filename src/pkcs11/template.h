@@ -1,5 +1,6 @@
-/* CK_ATTRIBUTE to struct quadhsm_attribute and back: numbers are CK_ULONG there and 8 bytes here.
- * Pointers of an application may be misaligned. */
+/* CK_ATTRIBUTE to struct quadhsm_attribute and back: numbers are CK_ULONG there and 8 bytes here,
+ * and the templates of keys (CKA_WRAP_TEMPLATE) arrays there and encoded here
+ * (proto/quadhsm.proto). Pointers of an application may be misaligned. */
 #ifndef QH_PKCS11_TEMPLATE_H
 #define QH_PKCS11_TEMPLATE_H
 
@@ -20,8 +21,9 @@ struct template
     uint8_t *numbers; /* what values that were translated point into */
 };
 
-/* Errors: CKR_ARGUMENTS_BAD, CKR_TEMPLATE_INCONSISTENT (too many), CKR_ATTRIBUTE_VALUE_INVALID,
- *         CKR_ATTRIBUTE_TYPE_INVALID (templates in templates), CKR_HOST_MEMORY.
+/* Errors: CKR_ARGUMENTS_BAD, CKR_TEMPLATE_INCONSISTENT (too many; of a key's template also too
+ * long, an attribute named twice, or another template in it), CKR_ATTRIBUTE_VALUE_INVALID,
+ *         CKR_ATTRIBUTE_TYPE_INVALID (other arrays), CKR_HOST_MEMORY.
  * Owns:   template_close(); valid as long as @list's values. */
 CKR_RESULT template_open(const CK_ATTRIBUTE *list, CK_ULONG count, struct template *ret_template);
 void template_close(struct template *template);
@@ -30,6 +32,10 @@ void template_close(struct template *template);
 const struct quadhsm_attribute *template_get(const struct template *template, uint64_t type);
 /* A CK_BBOOL, or @otherwise if it is not there. */
 bool template_flag(const struct template *template, uint64_t type, bool otherwise);
+/* What comes under @key is to be a token object, as its CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE
+ * (@type) says, if the application does not say what it is to be: nodes want to be told. */
+void template_take_token(struct template *template, const struct quadhsm_object *key,
+                         CK_ATTRIBUTE_TYPE type);
 /* Has @object all of it? */
 bool template_matches(const struct template *template, const struct quadhsm_object *object);
 

@@ -180,19 +180,19 @@ static CKR_RESULT unwrap_in_cluster(struct session *session, const struct mechan
 }
 
 static CKR_RESULT unwrap_with(struct session *session, const struct mechanism *mechanism,
-                              const struct unwrapping *what)
+                              struct unwrapping *what)
 {
     struct objects_value *key = NULL;
-    CK_RV rv;
+    CK_RV rv = find_key(session, what->handle, CKF_UNWRAP, mechanism, &key);
 
-    if (template_flag(&what->template, CKA_TOKEN, false) && !session->writable) {
-        return CKR_SESSION_READ_ONLY;
+    if (rv != CKR_OK) {
+        return rv;
     }
-    rv = find_key(session, what->handle, CKF_UNWRAP, mechanism, &key);
-    if (rv == CKR_OK) {
-        rv = unwrap_in_cluster(session, mechanism, what, key->object);
-        objects_value_unref(key);
-    }
+    template_take_token(&what->template, key->object, CKA_UNWRAP_TEMPLATE);
+    rv = template_flag(&what->template, CKA_TOKEN, false) && !session->writable
+             ? CKR_SESSION_READ_ONLY
+             : unwrap_in_cluster(session, mechanism, what, key->object);
+    objects_value_unref(key);
     return rv;
 }
 

@@ -38,6 +38,9 @@ static const CK_ATTRIBUTE_TYPE types[] = {
     CKA_MODULUS_BITS,
     CKA_PUBLIC_KEY_INFO,
     CKA_APPLICATION,
+    CKA_WRAP_TEMPLATE,
+    CKA_UNWRAP_TEMPLATE,
+    CKA_DERIVE_TEMPLATE,
 };
 
 /* u8 index of a type (beyond the list: u64 type), u16 size, value; until the bytes end. */
@@ -107,10 +110,32 @@ static void check_object(const struct object *object)
     secret_free(plain);
 }
 
+/* Whatever comes under the key: nothing that its template says is otherwise in the end. */
+static void check_nested(const struct object *object, struct attributes template)
+{
+    struct mech_params mechanism = {.type = CKM_AES_KEY_WRAP_KWP};
+    struct object_merged merged;
+    enum qh_err err;
+
+    if (object_merge(object, CKA_UNWRAP_TEMPLATE, template, &merged) == QH_OK) {
+        QH_ASSERT(merged.all.count >= template.count && merged.all.count <= ATTRIBUTES_MAX);
+        QH_ASSERT(object_attribute(object, CKA_UNWRAP_TEMPLATE) != NULL ||
+                  merged.all.count == template.count);
+        err = object_unwrap_check(&mechanism, merged.all);
+        (void)err;
+    }
+    err = object_merge(object, CKA_DERIVE_TEMPLATE, template, &merged);
+    (void)err;
+    err = object_may_wrap(object, object, &mechanism);
+    QH_ASSERT(err != QH_OK || object_flag(object, CKA_EXTRACTABLE));
+    QH_ASSERT(err != QH_EWRAPTEMPLATE || object_attribute(object, CKA_WRAP_TEMPLATE) != NULL);
+}
+
 static void check_changes(const struct object *object, struct attributes changes)
 {
     struct object *result = NULL;
 
+    check_nested(object, changes);
     if (object_change(object, changes, &result) == QH_OK) {
         QH_ASSERT(object_matches(result, changes));
         QH_ASSERT(!object_flag(object, CKA_SENSITIVE) || object_flag(result, CKA_SENSITIVE));

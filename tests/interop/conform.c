@@ -185,6 +185,7 @@ int main(int argc, char **argv)
     rules_of_history();
     rules_of_objects();
     rules_of_use();
+    rules_of_templates();
     rules_of_trust();
     rules_of_keeping();
     about("end");

@@ -161,6 +161,7 @@ void rules_of_history(void);
 void rules_of_objects(void);
 void rules_of_use(void);
 void rules_of_sessions(void);
+void rules_of_templates(void);
 void rules_of_trust(void);
 /* On a token of its own, "spare", with @pin of the SO. */
 void rules_of_pins(CK_SLOT_ID slot, char *pin);

@@ -247,6 +247,27 @@ static struct bytes bytes_for(struct args *args, CK_ATTRIBUTE_TYPE type)
     return (struct bytes){(const uint8_t *)label, strlen(label)};
 }
 
+/* A template of a few flags, in an array of its own. */
+static void make_nested(struct args *args, CK_ATTRIBUTE *attribute)
+{
+    static const CK_ATTRIBUTE_TYPE flags[] = {CKA_SIGN,  CKA_TOKEN,           CKA_EXTRACTABLE,
+                                              CKA_LABEL, CKA_UNWRAP_TEMPLATE, CKA_SENSITIVE};
+    unsigned count = args_byte(args) % 4u;
+    CK_ATTRIBUTE list[4];
+
+    for (unsigned i = 0; i < count; i++) {
+        CK_BBOOL *flag = args_block(args, sizeof *flag);
+
+        *flag = args_byte(args) & 1;
+        list[i] = (CK_ATTRIBUTE){flags[args_byte(args) % COUNT(flags)], flag, sizeof *flag};
+    }
+    attribute->ulValueLen = count * sizeof list[0];
+    attribute->pValue = args_block(args, attribute->ulValueLen);
+    if (count > 0) {
+        memcpy(attribute->pValue, list, attribute->ulValueLen);
+    }
+}
+
 static CK_ATTRIBUTE make_attribute(struct args *args)
 {
     uint8_t choice = args_byte(args);
@@ -262,6 +283,8 @@ static CK_ATTRIBUTE make_attribute(struct args *args)
         attribute.ulValueLen = sizeof number;
         attribute.pValue = args_block(args, sizeof number);
         memcpy(attribute.pValue, &number, sizeof number);
+    } else if (attribute.type == CKA_WRAP_TEMPLATE || attribute.type == CKA_UNWRAP_TEMPLATE) {
+        make_nested(args, &attribute);
     } else {
         struct bytes value = bytes_for(args, attribute.type);
 

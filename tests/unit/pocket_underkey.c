@@ -94,6 +94,7 @@ int quadhsm_unwrap(struct quadhsm_token *token, const struct quadhsm_object *unw
     struct pocket_template room;
     struct attributes template = pocket_attributes(attributes, count, &room);
     const struct stored *under = NULL;
+    struct object_merged merged;
     struct object *object = NULL;
     struct secret *plain = NULL;
     struct key *key = NULL;
@@ -104,13 +105,16 @@ int quadhsm_unwrap(struct quadhsm_token *token, const struct quadhsm_object *unw
         error = open_key(token, unwrapping, OBJECT_UNWRAP, &params, &under, &key);
     }
     if (error == QUADHSM_OK) {
-        error = (int)object_unwrap_check(&params, template);
+        error = (int)object_merge(under->object, CKA_UNWRAP_TEMPLATE, template, &merged);
+    }
+    if (error == QUADHSM_OK) {
+        error = (int)object_unwrap_check(&params, merged.all);
     }
     if (error == QUADHSM_OK) {
         error = (int)mech_unwrap(key, &params, (struct bytes){wrapped, wrapped_size}, &plain);
     }
     if (error == QUADHSM_OK) {
-        error = (int)object_unwrap(view_of(plain), template, &object);
+        error = (int)object_unwrap(view_of(plain), merged.all, &object);
     }
     secret_free(plain);
     key_free(key);
@@ -139,6 +143,7 @@ int quadhsm_derive(struct quadhsm_token *token, const struct quadhsm_object *bas
     struct pocket_template room;
     struct attributes template = pocket_attributes(attributes, count, &room);
     const struct stored *stored = NULL;
+    struct object_merged merged;
     struct object *object = NULL;
     struct secret *value = NULL;
     struct key *key = NULL;
@@ -153,14 +158,17 @@ int quadhsm_derive(struct quadhsm_token *token, const struct quadhsm_object *bas
         error = find_salt(token, mechanism->hkdf_salt_key, &params);
     }
     if (error == QUADHSM_OK) {
-        error = (int)object_derive_size(template, &size);
+        error = (int)object_merge(stored->object, CKA_DERIVE_TEMPLATE, template, &merged);
+    }
+    if (error == QUADHSM_OK) {
+        error = (int)object_derive_size(merged.all, &size);
     }
     if (error == QUADHSM_OK) {
         error = (int)mech_derive(key, &params, size, &value);
     }
     if (error == QUADHSM_OK) {
         error =
-            (int)object_derive(object_history(stored->object), view_of(value), template, &object);
+            (int)object_derive(object_history(stored->object), view_of(value), merged.all, &object);
     }
     secret_free(value);
     key_free(key);

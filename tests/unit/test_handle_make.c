@@ -64,7 +64,7 @@ START_TEST(a_bad_template_makes_nothing)
     struct template template;
 
     begin_token_key(&template, "label", false);
-    with_text(&template, CKA_LABEL, "label");
+    with_text(&template, CKA_LABEL, "another");
     run_create(HSM_ROLE_CO, &template, QH_ETEMPLATE);
     begin_token_key(&template, "label", false);
     while (template.count < ATTRIBUTES_MAX + 1) {

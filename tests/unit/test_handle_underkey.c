@@ -646,6 +646,54 @@ static TCase *add_case(Suite *suite, const char *name)
     return group;
 }
 
+/* The node asks for what templates of keys say, whatever the client knows of them. */
+START_TEST(templates_of_keys_are_enforced)
+{
+    /* CKA_SIGN true; CKA_CLASS and CKA_EXTRACTABLE; CKA_TOKEN true. */
+    static const char wrap_form[] = "\x08\x01\0\0\0\0\0\0\x01\0\0\0\x01";
+    static const char unwrap_form[] = "\0\0\0\0\0\0\0\0\x08\0\0\0\x04\0\0\0\0\0\0\0"
+                                      "\x62\x01\0\0\0\0\0\0\x01\0\0\0\0";
+    static const char token_form[] = "\x01\0\0\0\0\0\0\0\x01\0\0\0\x01";
+    Quadhsm__Mechanism kwp = of_type(CKM_AES_KEY_WRAP_KWP);
+    struct kept wrapping, token_wrapping, signing, idle, wrapped;
+    struct template template;
+    struct bytes key, blob;
+
+    begin_aes(&template);
+    with_flag(&template, CKA_WRAP, true);
+    with_flag(&template, CKA_UNWRAP, true);
+    with(&template, CKA_WRAP_TEMPLATE, span(wrap_form, sizeof wrap_form - 1));
+    with(&template, CKA_UNWRAP_TEMPLATE, span(unwrap_form, sizeof unwrap_form - 1));
+    run_create(HSM_ROLE_CO, &template, QH_OK);
+    key = keep_any(&wrapping);
+    without(&template, CKA_UNWRAP_TEMPLATE);
+    with(&template, CKA_UNWRAP_TEMPLATE, span(token_form, sizeof token_form - 1));
+    run_create(HSM_ROLE_CO, &template, QH_OK);
+    (void)keep_any(&token_wrapping);
+    (void)make_secret(&signing, false);
+    begin_secret(&template, false);
+    with_flag(&template, CKA_SIGN, false);
+    run_create(HSM_ROLE_CO, &template, QH_OK);
+    run_wrap(HSM_ROLE_CU, key, keep_any(&idle), &kwp, QH_EWRAPTEMPLATE);
+    blob = wrap(&wrapped, key, span(signing.base, signing.size), CKM_AES_KEY_WRAP_KWP);
+    template.count = template.number_count = 0;
+    with_ulong(&template, CKA_KEY_TYPE, CKK_GENERIC_SECRET);
+    run_unwrap(HSM_ROLE_CU, key, blob, &kwp, &template, QH_OK);
+    ck_assert_uint_eq(answer_value(0, CKA_EXTRACTABLE).base[0], 0);
+    with_flag(&template, CKA_EXTRACTABLE, true);
+    run_unwrap(HSM_ROLE_CU, key, blob, &kwp, &template, QH_ETEMPLATE);
+    /* A change that was not asked for as one. */
+    begin_unwrapped(&template, false);
+    without(&template, CKA_TOKEN);
+    key = span(token_wrapping.base, token_wrapping.size);
+    run_unwrap(HSM_ROLE_CO, key, blob, &kwp, &template, QH_ETEMPLATE);
+    ck_assert_uint_eq(stored(), 0);
+    with_flag(&template, CKA_TOKEN, true);
+    run_unwrap(HSM_ROLE_CO, key, blob, &kwp, &template, QH_OK);
+    ck_assert_uint_eq(stored(), 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("handle_underkey");
@@ -664,6 +712,7 @@ int main(void)
     tcase_add_test(group, wrong_padding_of_rsa_is_answered_as_a_key_of_another_size);
     tcase_add_test(group, a_key_that_always_authenticates_unwraps_with_a_ticket_for_the_operation);
     tcase_add_test(group, a_private_key_leaves_wrapped_and_comes_back);
+    tcase_add_test(group, templates_of_keys_are_enforced);
     group = add_case(suite, "derive");
     tcase_add_test(group, a_private_key_is_not_unwrapped_as_a_secret_with_its_padding);
     tcase_add_test(group, both_sides_derive_the_same_secret_and_may_read_it);

@@ -188,7 +188,7 @@ START_TEST(a_template_says_what_comes_out)
     with_flag(&template, CKA_TRUSTED, true);
     assert_unwraps(bytes_16(), &template, QH_EREADONLY);
     begin_unwrap(&template, CKK_GENERIC_SECRET);
-    with_text(&template, CKA_UNWRAP_TEMPLATE, "");
+    with_text(&template, CKA_VENDOR_DEFINED | 1, "");
     assert_unwraps(bytes_16(), &template, QH_EATTRIBUTE);
     begin_unwrap(&template, CKK_GENERIC_SECRET);
     with_text(&template, CKA_CHECK_VALUE, "abc");

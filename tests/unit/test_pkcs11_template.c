@@ -111,12 +111,108 @@ START_TEST(a_template_may_have_as_many_attributes_as_the_limit_and_no_more)
 }
 END_TEST
 
-START_TEST(templates_in_templates_are_refused)
+/* ---- templates of keys ---- */
+
+START_TEST(a_template_of_a_key_is_encoded_in_order)
 {
-    CK_ATTRIBUTE attribute = {CKA_WRAP_TEMPLATE, NULL, 0};
+    CK_KEY_TYPE key_type = CKK_AES;
+    CK_BBOOL yes = 0x55;
+    char label[] = "ab";
+    CK_ATTRIBUTE inner[] = {
+        {CKA_SIGN, &yes, 1}, {CKA_KEY_TYPE, &key_type, sizeof key_type}, {CKA_LABEL, label, 2}};
+    CK_ATTRIBUTE list[] = {{CKA_WRAP_TEMPLATE, inner, sizeof inner},
+                           {CKA_UNWRAP_TEMPLATE, NULL, 0},
+                           {CKA_CLASS, &key_type, sizeof key_type}};
     struct template template;
 
-    ck_assert_uint_eq(template_open(&attribute, 1, &template), CKR_ATTRIBUTE_TYPE_INVALID);
+    ck_assert_uint_eq(template_open(list, 3, &template), CKR_OK);
+    ck_assert_uint_eq(template.attributes[0].size, 3 * 12 + 2 + 8 + 1);
+    ck_assert_mem_eq(template.attributes[0].value,
+                     "\x03\0\0\0\0\0\0\0\x02\0\0\0ab"
+                     "\0\x01\0\0\0\0\0\0\x08\0\0\0\x1f\0\0\0\0\0\0\0"
+                     "\x08\x01\0\0\0\0\0\0\x01\0\0\0\x01",
+                     template.attributes[0].size);
+    ck_assert_uint_eq(template.attributes[1].size, 0);
+    ck_assert_mem_eq(template.attributes[2].value, "\x1f\0\0\0\0\0\0\0", 8);
+    template_close(&template);
+}
+END_TEST
+
+static CK_RV open_nested(CK_ATTRIBUTE *inner, CK_ULONG size)
+{
+    CK_ATTRIBUTE attribute = {CKA_UNWRAP_TEMPLATE, inner, size};
+    struct template template;
+    CK_RV rv = template_open(&attribute, 1, &template);
+
+    if (rv == CKR_OK) {
+        template_close(&template);
+    }
+    return rv;
+}
+
+START_TEST(a_template_of_a_key_has_limits)
+{
+    static CK_ATTRIBUTE list[NESTED_ATTRIBUTES_MAX + 1];
+    static uint8_t value[NESTED_SIZE_MAX];
+    CK_BBOOL yes = CK_TRUE;
+
+    for (size_t i = 0; i < NESTED_ATTRIBUTES_MAX + 1; i++) {
+        list[i] = (CK_ATTRIBUTE){CKA_VENDOR_DEFINED - i + 99, NULL, 0};
+    }
+    ck_assert_uint_eq(open_nested(list, NESTED_ATTRIBUTES_MAX * sizeof *list), CKR_OK);
+    ck_assert_uint_eq(open_nested(list, sizeof list), CKR_TEMPLATE_INCONSISTENT);
+    ck_assert_uint_eq(open_nested(list, sizeof *list - 1), CKR_ATTRIBUTE_VALUE_INVALID);
+    ck_assert_uint_eq(open_nested(NULL, sizeof *list), CKR_ATTRIBUTE_VALUE_INVALID);
+    list[1] = list[0];
+    ck_assert_uint_eq(open_nested(list, 2 * sizeof *list), CKR_TEMPLATE_INCONSISTENT);
+    list[0] = (CK_ATTRIBUTE){CKA_LABEL, value, NESTED_SIZE_MAX - 12};
+    ck_assert_uint_eq(open_nested(list, sizeof *list), CKR_OK);
+    list[0].ulValueLen++;
+    ck_assert_uint_eq(open_nested(list, sizeof *list), CKR_TEMPLATE_INCONSISTENT);
+    list[0] = (CK_ATTRIBUTE){CKA_SIGN, &yes, 2};
+    ck_assert_uint_eq(open_nested(list, sizeof *list), CKR_ATTRIBUTE_VALUE_INVALID);
+    /* One in one, and arrays of which nothing is known. */
+    list[0] = (CK_ATTRIBUTE){CKA_WRAP_TEMPLATE, NULL, 0};
+    ck_assert_uint_eq(open_nested(list, sizeof *list), CKR_TEMPLATE_INCONSISTENT);
+    list[0].type = CKF_ARRAY_ATTRIBUTE | 1;
+    ck_assert_uint_eq(open_nested(list, sizeof *list), CKR_ATTRIBUTE_TYPE_INVALID);
+}
+END_TEST
+
+/* How many, how long each, what each is (5.7.5). */
+START_TEST(a_template_of_a_key_is_read_in_three_steps)
+{
+    static const uint8_t value[] = "\x03\0\0\0\0\0\0\0\x02\0\0\0ab"
+                                   "\0\x01\0\0\0\0\0\0\x08\0\0\0\x1f\0\0\0\0\0\0\0";
+    struct attributes_fixture fixture = {.count = 0};
+    CK_ATTRIBUTE inner[2] = {{99, NULL, 0}, {99, NULL, 0}};
+    CK_ATTRIBUTE list = {CKA_WRAP_TEMPLATE, NULL, 0};
+    struct quadhsm_object *object;
+    CK_KEY_TYPE key_type = 0;
+    char label[2];
+
+    add_bytes(&fixture, CKA_WRAP_TEMPLATE, value, sizeof value - 1);
+    object = fixture_object(&fixture);
+    ck_assert_uint_eq(template_read(object, &list, 1), CKR_OK);
+    ck_assert_uint_eq(list.ulValueLen, sizeof inner);
+    list.pValue = inner;
+    ck_assert_uint_eq(template_read(object, &list, 1), CKR_OK);
+    ck_assert_uint_eq(inner[0].type, CKA_LABEL);
+    ck_assert_uint_eq(inner[0].ulValueLen, 2);
+    ck_assert_uint_eq(inner[1].type, CKA_KEY_TYPE);
+    ck_assert_uint_eq(inner[1].ulValueLen, sizeof key_type);
+    inner[0] = (CK_ATTRIBUTE){77, label, 1};
+    inner[1].pValue = &key_type;
+    ck_assert_uint_eq(template_read(object, &list, 1), CKR_BUFFER_TOO_SMALL);
+    ck_assert_uint_eq(inner[0].ulValueLen, CK_UNAVAILABLE_INFORMATION);
+    ck_assert_uint_eq(key_type, CKK_AES);
+    ck_assert_uint_eq(list.ulValueLen, sizeof inner);
+    inner[0].ulValueLen = 2;
+    ck_assert_uint_eq(template_read(object, &list, 1), CKR_OK);
+    ck_assert_mem_eq(label, "ab", 2);
+    list.ulValueLen = sizeof inner - 1;
+    ck_assert_uint_eq(template_read(object, &list, 1), CKR_BUFFER_TOO_SMALL);
+    ck_assert_uint_eq(list.ulValueLen, CK_UNAVAILABLE_INFORMATION);
 }
 END_TEST
 
@@ -293,7 +389,9 @@ static void add_cases(TCase *tcase)
     tcase_add_test(tcase, values_of_a_wrong_size_are_refused);
     tcase_add_test(tcase, a_value_may_be_as_large_as_the_limit_and_no_larger);
     tcase_add_test(tcase, a_template_may_have_as_many_attributes_as_the_limit_and_no_more);
-    tcase_add_test(tcase, templates_in_templates_are_refused);
+    tcase_add_test(tcase, a_template_of_a_key_is_encoded_in_order);
+    tcase_add_test(tcase, a_template_of_a_key_has_limits);
+    tcase_add_test(tcase, a_template_of_a_key_is_read_in_three_steps);
     tcase_add_test(tcase, misaligned_memory_is_read_and_written);
     tcase_add_test(tcase, a_template_matches_an_object_that_has_all_of_it);
     tcase_add_test(tcase, sizes_are_told_and_values_given);

@@ -422,6 +422,38 @@ START_TEST(hkdf_takes_its_salt_as_data_as_a_key_or_not_at_all)
 }
 END_TEST
 
+/* CKA_TOKEN of the new key: who has a session that cannot write learns it before anything is done.
+ */
+START_TEST(a_template_of_a_key_makes_token_objects)
+{
+    CK_ATTRIBUTE inner[] = {{CKA_TOKEN, &yes, 1}, {CKA_CLASS, &secret_class, sizeof secret_class}};
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    CK_ULONG size = 32, wrapped_size = 64;
+    CK_ATTRIBUTE list[] = {{CKA_VALUE_LEN, &size, sizeof size},
+                           {CKA_WRAP, &yes, 1},
+                           {CKA_UNWRAP, &yes, 1},
+                           {CKA_UNWRAP_TEMPLATE, inner, sizeof inner}};
+    CK_ATTRIBUTE wanted[] = {{CKA_KEY_TYPE, &aes, sizeof aes}, {CKA_TOKEN, &no, 1}};
+    CK_OBJECT_HANDLE under = 0, key, back = 0;
+    CK_BYTE wrapped[64];
+    unsigned count;
+
+    fixture_log_in();
+    OK(C_GenerateKey(session, &mechanism, list, 4, &under));
+    key = make_aes(CK_FALSE, CK_TRUE);
+    OK(C_WrapKey(session, &kw, under, key, wrapped, &wrapped_size));
+    count = pocket_object_count();
+    GIVES(CKR_SESSION_READ_ONLY,
+          C_UnwrapKey(open_session(0), &kw, under, wrapped, wrapped_size, wanted, 1, &back));
+    GIVES(CKR_TEMPLATE_INCONSISTENT,
+          C_UnwrapKey(session, &kw, under, wrapped, wrapped_size, wanted, 2, &back));
+    ck_assert_uint_eq(pocket_object_count(), count);
+    OK(C_UnwrapKey(session, &kw, under, wrapped, wrapped_size, wanted, 1, &back));
+    ck_assert_uint_eq(pocket_object_count(), count + 1);
+    fixture_stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pkcs11_underkey");
@@ -437,6 +469,7 @@ int main(void)
     tcase_add_test(tcase, both_sides_derive_the_same);
     tcase_add_test(tcase, what_is_wrong_with_a_derivation_is_said);
     tcase_add_test(tcase, hkdf_takes_its_salt_as_data_as_a_key_or_not_at_all);
+    tcase_add_test(tcase, a_template_of_a_key_makes_token_objects);
     suite_add_tcase(suite, tcase);
     return test_main(suite);
 }
