@@ -44,7 +44,6 @@ static enum kind kind_of(CK_ATTRIBUTE_TYPE type)
     case CKA_CERTIFICATE_CATEGORY:
     case CKA_NAME_HASH_ALGORITHM:
     case CKA_JAVA_MIDP_SECURITY_DOMAIN:
-    case CKA_NAME_HASH_ALGORITHM:
     case CKA_KEY_TYPE:
     case CKA_MODULUS_BITS:
     case CKA_PRIME_BITS:
