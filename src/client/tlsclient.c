@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -10,11 +11,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "crypto/library.h"
 #include "crypto/pki.h"
 #include "wire/frame.h"
 
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static OSSL_LIB_CTX *library; /* of the process; threads may use it until they end */
 static BIO_METHOD *socket_method;
 
 void tlsclient_error_text(const SSL *ssl, char ret_text[TLSCLIENT_TEXT_ROOM])
@@ -166,8 +167,9 @@ static BIO *socket_bio_new(struct tlsclient_link *link)
 
 /* ---- context ---- */
 
-static void make_method(void)
+static void make_library(void)
 {
+    library = OSSL_LIB_CTX_new();
     socket_method = make_socket_method();
 }
 
@@ -236,12 +238,12 @@ QH_RESULT tlsclient_context_new(const char *ca_file, const char *certificate_fil
     SSL_CTX *context;
     enum qh_err err;
 
-    (void)pthread_once(&method_once, make_method);
-    if (socket_method == NULL) {
+    (void)pthread_once(&library_once, make_library);
+    if (library == NULL || socket_method == NULL) {
         return QH_ENOMEM;
     }
     ERR_clear_error();
-    context = SSL_CTX_new_ex(library_context(), NULL, TLS_client_method());
+    context = SSL_CTX_new_ex(library, NULL, TLS_client_method());
     if (context == NULL || !restrict_context(context)) {
         SSL_CTX_free(context);
         ERR_clear_error();
