@@ -2,9 +2,8 @@
 #include "crypto/library.h"
 
 #include <openssl/crypto.h>
-#include <pthread.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 static OSSL_LIB_CTX *context;
 
 static void make(void)
@@ -14,6 +13,6 @@ static void make(void)
 
 OSSL_LIB_CTX *library_context(void)
 {
-    (void)pthread_once(&once, make);
+    (void)CRYPTO_THREAD_run_once(&once, make);
     return context;
 }
