@@ -11,8 +11,6 @@
 #include "cli/keywrapped.h"
 #include "cli/progress.h"
 
-#define SLOW_TIMEOUT_MS 120000u /* a busy machine makes large primes for a while */
-
 /* Open --partition and log in as --role. */
 static int open_logged_in(struct cli *cli, struct quadhsm_token **ret_token)
 {
@@ -298,9 +296,6 @@ static int generate(struct cli *cli, struct quadhsm_token *token, const struct k
 
     (void)snprintf(text, sizeof(text), "making a key of type %s",
                    options_text(&cli->options, "type"));
-    if (plan->slow) {
-        (void)quadhsm_set_timeout(cli->handle, SLOW_TIMEOUT_MS);
-    }
     progress = progress_begin(&cli->output, !plan->slow, text);
     err = plan->pair ? quadhsm_generate_pair(token, &plan->mechanism, plan->first.list,
                                              plan->first.count, plan->private.list,

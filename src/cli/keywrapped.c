@@ -21,7 +21,6 @@
 
 #define DEFAULT_LABEL "wrapping-key"
 #define DEFAULT_BITS 3072u
-#define PAIR_TIMEOUT_MS 120000u /* 8192 bits take long */
 
 const struct option_spec keywrapped_options[] = {
     {.name = "out",
@@ -125,7 +124,6 @@ static int make_pair(struct cli *cli, struct quadhsm_token *token, const char *l
         attrlist_add_flag(&public, no_public[i], false);
         attrlist_add_flag(&private, no_private[i], false);
     }
-    (void)quadhsm_set_timeout(cli->handle, PAIR_TIMEOUT_MS);
     progress = progress_begin(&cli->output, false, "making a pair of keys to wrap with");
     err = quadhsm_generate_pair(token, &mechanism, public.list, public.count, private.list,
                                 private.count, ret_public, &made);

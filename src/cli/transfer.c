@@ -9,7 +9,6 @@
 
 #define PAIR_BITS 3072u
 #define AES_BITS 256u
-#define PAIR_TIMEOUT_MS 120000u /* a busy machine makes primes for a while */
 
 struct transfer {
     struct quadhsm_token *token;
@@ -85,7 +84,6 @@ int transfer_begin(struct cli *cli, struct quadhsm_token *token, struct transfer
 
     if (transfer != NULL) {
         transfer->token = token;
-        (void)quadhsm_set_timeout(cli->handle, PAIR_TIMEOUT_MS);
         progress = progress_begin(&cli->output, true, "the cluster makes a pair for the transfer");
         err = make_pair(transfer);
         progress_end(progress);

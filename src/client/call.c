@@ -3,7 +3,11 @@
  * An attempt is the request at one node. A round is one attempt at each node, the best first; the
  * next one begins when the attempt before it has failed, or when it takes longer than such requests
  * do (hedging: then both go on, and the first answer wins). After a round without an answer there
- * is a pause and another round, until the deadline. */
+ * is a pause and another round, until the deadline.
+ *
+ * Work that is known to be slow (kind_work_ms()) gets time of its own on top of the deadline, as
+ * long as a node that lives is at it: its connection stands, and it answers pings. While one is,
+ * no other node is given the same work; without one the deadline is what it is for all calls. */
 #include "client/call.h"
 
 #include <limits.h>
@@ -15,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "client/attempt.h"
 #include "client/handle.h"
 #include "client/kind.h"
 #include "wire/frame.h"
@@ -31,19 +36,6 @@
 #define FRESH_MS 50u          /* a connection that was used so lately is there */
 #define ANSWER_MARGIN_MS 100u /* the node answers that much before we stop waiting */
 
-struct attempt {
-    struct endpoint *endpoint; /* counted */
-    struct connection *connection;
-    uint64_t begun_ns;
-    uint64_t late_at_ms;
-    unsigned delay_ms; /* how long such requests take; then the next node is tried as well */
-    bool reused;       /* the connection was there before */
-    bool told;         /* the node has said that it is behind */
-    bool lowered;      /* and is asked to do with what it has */
-    bool ahead;        /* it has what the request wants */
-    bool fresh;        /* the connection was used a moment ago */
-};
-
 struct call {
     struct quadhsm *handle;
     Quadhsm__Request *request;
@@ -54,6 +46,7 @@ struct call {
     Quadhsm__Level level;
     uint64_t min_revision;
     uint64_t deadline_ms;
+    unsigned work_ms; /* on top of that, while a node is at it; 0: not slow */
     struct attempt attempts[ATTEMPTS_MAX];
     size_t attempt_count;
     struct endpoint *tried[ENDPOINTS_MAX]; /* this round; compared, never followed */
@@ -392,6 +385,7 @@ static QH_RESULT submit(struct call *call, struct attempt *attempt)
     request->id = atomic_fetch_add(&call->handle->next_id, 1) + 1;
     request->timeout_ms = (uint32_t)(left_ms > 4u * ANSWER_MARGIN_MS ? left_ms - ANSWER_MARGIN_MS
                                                                      : (left_ms * 3u + 3u) / 4u);
+    request->work_ms = call->work_ms;
     allow_behind(call, attempt);
     err = wire_pack(&request->base, &frame, &size);
     if (err == QH_OK) {
@@ -409,6 +403,9 @@ static void plan_hedge(struct call *call, struct attempt *attempt)
     /* The second node was chosen as one that is quick. */
     if (call->attempt_count > 0 && delay_ms / 2u >= HEDGE_AGAIN_MIN_MS) {
         delay_ms /= 2u;
+    }
+    if (call->work_ms > 0 && delay_ms > ATTEMPT_WATCH_MS) {
+        delay_ms = ATTEMPT_WATCH_MS; /* watched from then on */
     }
     call->hedge_at_ms = attempt->begun_ns / 1000000u + delay_ms;
 }
@@ -471,6 +468,20 @@ static bool begin_next(struct call *call)
         attempt = (struct attempt){.begun_ns = clock_monotonic_ns()};
     }
     return false;
+}
+
+/* ---- slow work ---- */
+
+static bool is_worked_on(const struct call *call, uint64_t now_ms)
+{
+    return call->work_ms > 0 && attempt_any_works(call->handle, call->attempts, call->attempt_count,
+                                                  call->deadline_ms, now_ms);
+}
+
+static bool is_over(const struct call *call, uint64_t now_ms)
+{
+    return now_ms >= call->deadline_ms &&
+           (now_ms >= call->deadline_ms + call->work_ms || !is_worked_on(call, now_ms));
 }
 
 /* ---- time ---- */
@@ -590,7 +601,7 @@ static void wait_for_something(struct call *call, uint64_t now_ms)
 {
     struct pollfd fds[ATTEMPTS_MAX];
     struct connection *connections[ATTEMPTS_MAX];
-    uint64_t until_ms = call->deadline_ms;
+    uint64_t until_ms = call->deadline_ms + (now_ms < call->deadline_ms ? 0 : call->work_ms);
     size_t count = call->attempt_count;
 
     until_ms = call->hedge_at_ms < until_ms ? call->hedge_at_ms : until_ms;
@@ -635,8 +646,13 @@ static void run(struct call *call)
     while (!call->done) {
         uint64_t now_ms = clock_monotonic_ms();
 
-        if (now_ms >= call->deadline_ms) {
+        if (is_over(call, now_ms)) {
             give_up(call);
+        } else if ((call->retry_at_ms <= now_ms || call->hedge_at_ms <= now_ms) &&
+                   is_worked_on(call, now_ms)) {
+            attempt_watch(call->handle, call->attempts, call->attempt_count, now_ms);
+            call->hedge_at_ms = now_ms + ATTEMPT_WATCH_MS;
+            call->retry_at_ms = NEVER;
         } else if (call->retry_at_ms <= now_ms) {
             begin_round(call, now_ms);
         } else if (call->hedge_at_ms == 0) {
@@ -733,6 +749,7 @@ static QH_RESULT call_run(struct quadhsm *handle, const char *only, Quadhsm__Req
     }
     request->level = kind_level(request, (Quadhsm__Level)atomic_load(&handle->level));
     call.kind = kind_of(request);
+    call.work_ms = kind_work_ms(request);
     enter(&call);
     call.level = request->level;
     call.min_revision = request->level == QUADHSM__LEVEL__LEVEL_SESSION && !kind_uses_keys(request)

@@ -45,6 +45,7 @@ struct endpoint {
     unsigned in_flight;       /* calls */
     uint64_t behind_until_ms; /* it said that it has not seen what this client has */
     uint64_t probed_ms;       /* when the last probe ended, well or not */
+    uint64_t heard_ms;        /* when it last answered a ping */
     struct endpoint_address addresses[ENDPOINT_ADDRESSES_MAX];
     unsigned address_count, address_next;
     bool addresses_doubtful; /* all of them failed: the name should be looked up again */

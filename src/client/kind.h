@@ -13,6 +13,11 @@ bool kind_uses_keys(const Quadhsm__Request *request);
 
 enum hedge_kind kind_of(const Quadhsm__Request *request);
 
+/* How long the node may work on it alone, on top of the timeout, which is for reaching a node and
+ * a majority. 0: it is not slow. */
+#define KIND_WORK_MAX_MS 600000u /* RSA of 8192 bits */
+unsigned kind_work_ms(const Quadhsm__Request *request);
+
 /* The level that is asked for: changes and uses of keys see at least what this client saw, other
  * requests what they say, or else @level, the handle's. */
 Quadhsm__Level kind_level(const Quadhsm__Request *request, Quadhsm__Level level);

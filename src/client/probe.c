@@ -195,7 +195,7 @@ static bool take_pong(struct quadhsm *handle, struct probe *probe,
 
     health_pong(&endpoint->health, now_ms, round_trip_ms(probe), &told, interval_ms(handle, now_ms),
                 some_number());
-    endpoint->probed_ms = now_ms;
+    endpoint->probed_ms = endpoint->heard_ms = now_ms;
     (void)snprintf(endpoint->seen, sizeof endpoint->seen, "%s", connection_node(probe->connection));
     if (!endpoint->listed) {
         (void)snprintf(endpoint->region, sizeof endpoint->region, "%s", pong->region);
@@ -212,7 +212,7 @@ static void take_refusal(struct quadhsm *handle, struct probe *probe)
 
     health_pong(&probe->endpoint->health, now_ms, round_trip_ms(probe), &told,
                 interval_ms(handle, now_ms), some_number());
-    probe->endpoint->probed_ms = now_ms;
+    probe->endpoint->probed_ms = probe->endpoint->heard_ms = now_ms;
 }
 
 static void take_list(struct quadhsm *handle, struct probe *probe, Quadhsm__EndpointList *list)
@@ -733,6 +733,17 @@ void prober_prepare(struct quadhsm *handle, uint64_t deadline_ms)
         wait_for(handle, &wish, earlier(deadline_ms, now_ms + PROBE_FIRST_MS));
     } else if (!prober->running && !prober->busy) {
         work_in_call(handle, now_ms, deadline_ms);
+    }
+}
+
+void prober_watch(struct quadhsm *handle)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+
+    if (handle->prober.running) {
+        prober_wake(handle);
+    } else if (!handle->prober.busy) {
+        work_in_call(handle, now_ms, now_ms + PROBE_IN_CALL_MS);
     }
 }
 

@@ -67,6 +67,9 @@ void prober_forget(struct prober *prober);
 void prober_prepare(struct quadhsm *handle, uint64_t deadline_ms);
 /* Measure every node once more, and wait for it. Without the lock. */
 void prober_measure(struct quadhsm *handle, uint64_t deadline_ms);
+/* In a long call: measure what is due, in the thread, or for a moment here. With the lock, which is
+ * released meanwhile. */
+void prober_watch(struct quadhsm *handle);
 /* Something is due now. */
 void prober_wake(struct quadhsm *handle);
 

@@ -106,7 +106,9 @@ QUADHSM_API void quadhsm_close(struct quadhsm *handle);
  * what this handle has seen already. */
 enum quadhsm_level { QUADHSM_LOCAL = 0, QUADHSM_SESSION = 1, QUADHSM_LINEARIZABLE = 2 };
 QUADHSM_API void quadhsm_set_level(struct quadhsm *handle, enum quadhsm_level level);
-/* A call's deadline: 100 to 600,000 ms. Errors: EINVAL. */
+/* A call's deadline: 100 to 600,000 ms. Making an RSA pair gets time for the work on top: 60 s for
+ * 2048 bits, 120 s for 3072, 240 s for 4096, 600 s for more; but only while a node that answers is
+ * at it. Errors: EINVAL. */
 QUADHSM_API int quadhsm_set_timeout(struct quadhsm *handle, unsigned timeout_ms);
 /* Without it the library measures nodes inside calls, and needs no thread. Before the first call.
  */

@@ -33,7 +33,7 @@ struct mech_params {
 enum mech_cost {
     MECH_CHEAP, /* inline */
     MECH_HEAVY, /* RSA private keys: a worker */
-    MECH_SLOW   /* key generation: the slow worker */
+    MECH_SLOW   /* RSA key generation: a worker of its own */
 };
 
 struct mech_info {

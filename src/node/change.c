@@ -33,6 +33,7 @@ struct change {
     struct request *request;
     change_build build;
     void (*then)(struct request *request); /* NULL: it is answered */
+    void (*work)(struct request *request); /* to be done before it is built; NULL: none */
     uint8_t id[ONCE_ID_SIZE];              /* made by bind_id(); after a fence the next one */
     unsigned attempts;
 };
@@ -443,6 +444,7 @@ static void bind_id(struct change *change, const struct keyring *keyring)
 static void take_up(struct change *change)
 {
     struct request *request = change->request;
+    void (*work)(struct request * request) = change->work;
 
     if (was_done(change)) {
         if (request->response == NULL && fresh_response(request) != QH_OK) {
@@ -452,6 +454,10 @@ static void take_up(struct change *change)
         answer_duplicate(change);
     } else if (is_leaderless(request->node)) {
         answer(change, QH_ENOQUORUM, not_made);
+    } else if (work != NULL) {
+        request->change = NULL;
+        free(change);
+        work(request);
     } else {
         attempt(change);
     }
@@ -472,8 +478,7 @@ static void begin(struct request *request)
     }
 }
 
-void change_run_then(struct request *request, change_build build,
-                     void (*then)(struct request *request))
+static void run(struct request *request, const struct change *what)
 {
     struct change *change;
 
@@ -487,11 +492,21 @@ void change_run_then(struct request *request, change_build build,
         return;
     }
     QH_ASSERT(request->change == NULL);
+    *change = *what;
     change->request = request;
-    change->build = build;
-    change->then = then;
     request->change = change;
     request_run_on(request, REQUEST_CONTROL, begin);
+}
+
+void change_run_then(struct request *request, change_build build,
+                     void (*then)(struct request *request))
+{
+    run(request, &(struct change){.build = build, .then = then});
+}
+
+void change_foresee(struct request *request, void (*work)(struct request *request))
+{
+    run(request, &(struct change){.work = work});
 }
 
 void change_run(struct request *request, change_build build)

@@ -47,5 +47,9 @@ void change_run(struct request *request, change_build build);
  */
 void change_run_then(struct request *request, change_build build,
                      void (*then)(struct request *request));
+/* Before work that is costly, and ends in change_run(): a request that was done before gets its
+ * answer, and without a majority it is refused, as change_run() would; else @work is called, on the
+ * control thread, to hand it on. What fails: as there. */
+void change_foresee(struct request *request, void (*work)(struct request *request));
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/change.h"
 #include "node/handlers.h"
 #include "node/made.h"
 #include "node/mech_message.h"
@@ -53,18 +54,15 @@ void handle_create(struct request *request)
 
 /* ---- generate ---- */
 
-static void run_generate(struct request *request)
+static enum qh_err generate(struct request *request, struct made *made)
 {
     const Quadhsm__Generate *generate = request->message->generate;
     struct mech_params mechanism = mech_message_params(generate->mechanism);
-    struct made *made = made_new(request);
     struct attribute room[ATTRIBUTES_MAX], private_room[ATTRIBUTES_MAX];
     struct attributes template, private_template;
-    enum qh_err err = made != NULL ? QH_OK : QH_ENOMEM;
+    enum qh_err err =
+        object_answer_template(generate->template_, generate->n_template_, room, &template);
 
-    if (err == QH_OK) {
-        err = object_answer_template(generate->template_, generate->n_template_, room, &template);
-    }
     if (err == QH_OK) {
         err = object_answer_template(generate->private_template, generate->n_private_template,
                                      private_room, &private_template);
@@ -76,7 +74,29 @@ static void run_generate(struct request *request)
     if (err == QH_OK) {
         made->count = made->objects[1] != NULL ? 2 : 1;
     }
+    return err;
+}
+
+static void run_generate(struct request *request)
+{
+    struct made *made = made_new(request);
+
+    made_finish(request, made != NULL ? generate(request, made) : QH_ENOMEM);
+}
+
+static void run_slow(struct request *request)
+{
+    struct made *made = made_new(request);
+    enum qh_err err = made != NULL ? generate(request, made) : QH_ENOMEM;
+
+    request_end_work(request);
     made_finish(request, err);
+}
+
+static void begin_slow(struct request *request)
+{
+    request_begin_work(request);
+    request_run_on(request, REQUEST_PRIMES, run_slow);
 }
 
 /* What cannot end well costs no key. */
@@ -98,6 +118,13 @@ static QH_RESULT may_generate(const struct request *request, bool pair)
     return err;
 }
 
+static bool keeps_any(const Quadhsm__Generate *generate)
+{
+    return object_answer_flag(generate->template_, generate->n_template_, CKA_TOKEN, false) ||
+           object_answer_flag(generate->private_template, generate->n_private_template, CKA_TOKEN,
+                              false);
+}
+
 void handle_generate(struct request *request)
 {
     const Quadhsm__Mechanism *mechanism = request->message->generate->mechanism;
@@ -109,9 +136,12 @@ void handle_generate(struct request *request)
     }
     if (err != QH_OK) {
         object_scene_answer(request, err);
-    } else if (info->cost != MECH_CHEAP) {
-        request_run_on(request, info->cost == MECH_SLOW ? REQUEST_SLOW : REQUEST_WORKER,
-                       run_generate);
+    } else if (info->cost == MECH_SLOW && keeps_any(request->message->generate)) {
+        change_foresee(request, begin_slow);
+    } else if (info->cost == MECH_SLOW) {
+        begin_slow(request);
+    } else if (info->cost == MECH_HEAVY) {
+        request_run_on(request, REQUEST_WORKER, run_generate);
     } else {
         run_generate(request);
     }

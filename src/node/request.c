@@ -11,6 +11,7 @@
 #include "wire/frame.h"
 
 #define REQUEST_TIMEOUT_MS_MAX 600000u
+#define REQUEST_WORK_MS_MAX 600000u
 
 static Quadhsm__Response *new_response(void)
 {
@@ -22,11 +23,19 @@ static Quadhsm__Response *new_response(void)
     return response;
 }
 
+static unsigned timeout_of(const struct node *node, const Quadhsm__Request *message)
+{
+    if (message->timeout_ms == 0) {
+        return node->config->request_timeout_ms;
+    }
+    return message->timeout_ms < REQUEST_TIMEOUT_MS_MAX ? message->timeout_ms
+                                                        : REQUEST_TIMEOUT_MS_MAX;
+}
+
 struct request *request_new(struct node *node, enum request_origin origin,
                             Quadhsm__Request *message)
 {
     struct request *request = calloc(1, sizeof *request);
-    unsigned timeout_ms = message->timeout_ms;
 
     if (request == NULL) {
         return NULL;
@@ -36,16 +45,27 @@ struct request *request_new(struct node *node, enum request_origin origin,
         free(request);
         return NULL;
     }
-    if (timeout_ms == 0) {
-        timeout_ms = node->config->request_timeout_ms;
-    } else if (timeout_ms > REQUEST_TIMEOUT_MS_MAX) {
-        timeout_ms = REQUEST_TIMEOUT_MS_MAX;
-    }
     request->node = node;
     request->origin = origin;
     request->message = message;
-    request->deadline_ms = clock_monotonic_ms() + timeout_ms;
+    request->deadline_ms = clock_monotonic_ms() + timeout_of(node, message);
     return request;
+}
+
+void request_begin_work(struct request *request)
+{
+    unsigned work_ms = request->message->work_ms;
+
+    request->deadline_ms += work_ms < REQUEST_WORK_MS_MAX ? work_ms : REQUEST_WORK_MS_MAX;
+}
+
+void request_end_work(struct request *request)
+{
+    uint64_t latest_ms = clock_monotonic_ms() + timeout_of(request->node, request->message);
+
+    if (request->deadline_ms > latest_ms) {
+        request->deadline_ms = latest_ms;
+    }
 }
 
 void request_free(struct request *request)
@@ -77,9 +97,11 @@ static bool post(struct request *request, enum request_place place)
         }
         return control_post(node->control, request);
     case REQUEST_WORKER:
-        return workers_post(node->workers, request, false);
+        return workers_post(node->workers, request, WORKERS_FAST);
     case REQUEST_SLOW:
-        return workers_post(node->workers, request, true);
+        return workers_post(node->workers, request, WORKERS_SLOW);
+    case REQUEST_PRIMES:
+        return workers_post(node->workers, request, WORKERS_PRIMES);
     case REQUEST_CONTROL:
         return control_post(node->control, request);
     }

@@ -27,7 +27,8 @@ struct dispatch_cache;
 enum request_place {
     REQUEST_SERVICE, /* the connection's own thread */
     REQUEST_WORKER,  /* RSA private keys */
-    REQUEST_SLOW,    /* key generation, Argon2id */
+    REQUEST_SLOW,    /* Argon2id */
+    REQUEST_PRIMES,  /* RSA key generation */
     REQUEST_CONTROL  /* the control thread: changes, cluster */
 };
 
@@ -85,6 +86,12 @@ void request_free(struct request *request);
  * QH_EBUSY. */
 void request_run_on(struct request *request, enum request_place place,
                     void (*run)(struct request *request));
+
+/* Around work that is slow by nature: its deadline is further off by what the client gives for it.
+ * Afterwards there is as much time as without it, and no more: a majority that is not there is not
+ * waited for any longer. */
+void request_begin_work(struct request *request);
+void request_end_work(struct request *request);
 
 /* End it. @err QH_OK sends response as filled; else only error and detail. @detail: what the user
  * can do, or NULL; copied. Exactly once. */

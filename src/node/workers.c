@@ -1,4 +1,4 @@
-/* Crypto workers: two bounded queues of lines, one line for each connection that waits. */
+/* Crypto workers: bounded queues of lines, one line for each connection that waits. */
 #include "node/workers.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include "node/view.h"
 
 #define QUEUE_BUCKETS 1024u /* a power of two */
-#define WORKERS_NICENESS 5  /* of the slow thread, on top of the process's own */
+#define WORKERS_NICENESS 5  /* of the slow threads, on top of the process's own */
 #define WORKERS_IDLE_S 10   /* how often an idle thread looks after its keys */
 
 /* The requests of one connection, first come first served. In the ring while it has any. */
@@ -44,10 +44,11 @@ struct worker {
 };
 
 struct workers {
-    struct queue fast, slow;
-    unsigned started; /* threads, of both kinds */
+    struct queue queues[WORKERS_KINDS];
+    unsigned ready;   /* queues */
+    unsigned started; /* threads, of all kinds */
     unsigned fast_threads;
-    struct worker threads[WORKERS_THREADS_MAX + 1];
+    struct worker threads[WORKERS_THREADS_MAX + WORKERS_KINDS - 1];
 };
 
 /* ---- A queue; all but init and close with its mutex held. */
@@ -259,11 +260,11 @@ static void *worker_main(void *data)
 
 static QH_RESULT start_threads(struct workers *workers, unsigned threads)
 {
-    for (unsigned i = 0; i <= threads; i++) {
+    for (unsigned i = 0; i < threads + WORKERS_KINDS - 1; i++) {
         struct worker *worker = &workers->threads[i];
 
-        worker->slow = i == threads;
-        worker->queue = worker->slow ? &workers->slow : &workers->fast;
+        worker->slow = i >= threads;
+        worker->queue = &workers->queues[worker->slow ? i - threads + 1 : WORKERS_FAST];
         if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
             return QH_ESYSTEM;
         }
@@ -275,7 +276,7 @@ static QH_RESULT start_threads(struct workers *workers, unsigned threads)
 QH_RESULT workers_start(unsigned threads, struct workers **ret_workers)
 {
     struct workers *workers;
-    enum qh_err err;
+    enum qh_err err = QH_OK;
 
     if (threads == 0 || threads > WORKERS_THREADS_MAX) {
         return QH_EINVAL;
@@ -285,16 +286,16 @@ QH_RESULT workers_start(unsigned threads, struct workers **ret_workers)
         return QH_ENOMEM;
     }
     workers->fast_threads = threads;
-    if (!queue_init(&workers->fast)) {
-        free(workers);
-        return QH_ESYSTEM;
+    while (err == QH_OK && workers->ready < WORKERS_KINDS) {
+        if (queue_init(&workers->queues[workers->ready])) {
+            workers->ready++;
+        } else {
+            err = QH_ESYSTEM;
+        }
     }
-    if (!queue_init(&workers->slow)) {
-        queue_close(&workers->fast);
-        free(workers);
-        return QH_ESYSTEM;
+    if (err == QH_OK) {
+        err = start_threads(workers, threads);
     }
-    err = start_threads(workers, threads);
     if (err != QH_OK) {
         workers_stop(workers);
         return err;
@@ -320,21 +321,24 @@ static void cancel_waiting(struct queue *queue)
 
 void workers_stop(struct workers *workers)
 {
-    queue_stop(&workers->fast);
-    queue_stop(&workers->slow);
-    cancel_waiting(&workers->fast);
-    cancel_waiting(&workers->slow);
+    for (unsigned i = 0; i < workers->ready; i++) {
+        queue_stop(&workers->queues[i]);
+    }
+    for (unsigned i = 0; i < workers->ready; i++) {
+        cancel_waiting(&workers->queues[i]);
+    }
     for (unsigned i = 0; i < workers->started; i++) {
         (void)pthread_join(workers->threads[i].thread, NULL);
     }
-    queue_close(&workers->fast);
-    queue_close(&workers->slow);
+    for (unsigned i = 0; i < workers->ready; i++) {
+        queue_close(&workers->queues[i]);
+    }
     free(workers);
 }
 
-bool workers_post(struct workers *workers, struct request *request, bool slow)
+bool workers_post(struct workers *workers, struct request *request, enum workers_kind kind)
 {
-    struct queue *queue = slow ? &workers->slow : &workers->fast;
+    struct queue *queue = &workers->queues[kind];
     bool room;
 
     (void)pthread_mutex_lock(&queue->mutex);
@@ -352,14 +356,13 @@ bool workers_post(struct workers *workers, struct request *request, bool slow)
 unsigned workers_queued(const struct workers *workers)
 {
     struct workers *mutable = (struct workers *)(uintptr_t)workers; /* for its mutexes */
-    unsigned count;
+    unsigned count = 0;
 
-    (void)pthread_mutex_lock(&mutable->fast.mutex);
-    count = mutable->fast.count;
-    (void)pthread_mutex_unlock(&mutable->fast.mutex);
-    (void)pthread_mutex_lock(&mutable->slow.mutex);
-    count += mutable->slow.count;
-    (void)pthread_mutex_unlock(&mutable->slow.mutex);
+    for (unsigned i = 0; i < WORKERS_KINDS; i++) {
+        (void)pthread_mutex_lock(&mutable->queues[i].mutex);
+        count += mutable->queues[i].count;
+        (void)pthread_mutex_unlock(&mutable->queues[i].mutex);
+    }
     return count;
 }
 

@@ -60,11 +60,11 @@ bool control_post(struct control *control, struct request *request)
     return true;
 }
 
-bool workers_post(struct workers *workers, struct request *request, bool slow)
+bool workers_post(struct workers *workers, struct request *request, enum workers_kind kind)
 {
     (void)workers;
-    rig.slow += slow;
-    rig.quick += !slow;
+    rig.slow += kind != WORKERS_FAST;
+    rig.quick += kind == WORKERS_FAST;
     request->run(request);
     return true;
 }

@@ -144,6 +144,7 @@ static void remember(struct peer *peer, const Quadhsm__Request *request)
     }
     last->min_revision = request->min_revision;
     last->timeout_ms = request->timeout_ms;
+    last->work_ms = request->work_ms;
     last->level = request->level;
     if (request->ticket.len > 0 && request->ticket.len <= sizeof last->ticket) {
         memcpy(last->ticket, request->ticket.data, request->ticket.len);
@@ -235,6 +236,7 @@ static bool misbehave(SSL *ssl, enum peer_mode mode, Quadhsm__Response *response
     case PEER_BREAKS:
         return false;
     case PEER_ANSWERS:
+    case PEER_WORKS:
         break;
     }
     return write_frame(ssl, response);
@@ -249,7 +251,7 @@ static enum peer_mode mode_for(struct peer *peer, const Quadhsm__Request *reques
 
     lock(peer);
     mode = peer->mode;
-    *ret_delay_ms = peer->delay_ms;
+    *ret_delay_ms = calm && mode == PEER_WORKS ? 0 : peer->delay_ms;
     unlock(peer);
     return calm && (mode == PEER_SLOW || mode == PEER_BREAKS) ? PEER_ANSWERS : mode;
 }

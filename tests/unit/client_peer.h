@@ -13,6 +13,7 @@
 enum peer_mode {
     PEER_ANSWERS,
     PEER_FROZEN,   /* SIGSTOP */
+    PEER_WORKS,    /* answers pings at once, and everything else after the delay */
     PEER_SLOW,     /* answers pings, and never anything else */
     PEER_BREAKS,   /* closes the connection instead of answering, but for pings */
     PEER_GARBAGE,  /* a frame that is no message */
@@ -66,7 +67,7 @@ struct peer_last {
     uint8_t request_id[16];
     size_t request_id_size;
     uint64_t min_revision;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms, work_ms;
     Quadhsm__Level level;
     uint8_t ticket[64], context[64];
     size_t ticket_size, context_size;

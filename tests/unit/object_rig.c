@@ -122,6 +122,21 @@ static void fresh_response(struct request *request)
     quadhsm__response__init(request->response);
 }
 
+void request_begin_work(struct request *request)
+{
+    (void)request;
+}
+
+void request_end_work(struct request *request)
+{
+    (void)request;
+}
+
+void change_foresee(struct request *request, void (*work)(struct request *request))
+{
+    work(request);
+}
+
 void change_run(struct request *request, change_build build)
 {
     enum store_status status = STORE_COMPARE_FAILED;

@@ -24,11 +24,11 @@ static uv_loop_t loop;
 static unsigned answered, ran;
 static enum qh_err answer;
 
-bool workers_post(struct workers *workers, struct request *request, bool slow)
+bool workers_post(struct workers *workers, struct request *request, enum workers_kind kind)
 {
     (void)workers;
     (void)request;
-    (void)slow;
+    (void)kind;
     return false;
 }
 

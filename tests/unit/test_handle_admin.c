@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "crypto/pki.h"
 #include "hsm/join_token.h"
+#include "node/change.h"
 #include "tests/unit/admin_rig.h"
 
 /* ---- requests ---- */
@@ -215,6 +216,38 @@ START_TEST(a_second_copy_is_answered_when_the_node_stops)
     rig_apply();
     ck_assert_uint_eq(rig.answered, before + 2);
     ck_assert_int_eq(rig.answer->error, QH_OK);
+}
+END_TEST
+
+static unsigned worked;
+
+static void work(struct request *request)
+{
+    worked++;
+    handle_partition_create(request);
+}
+
+static void foresee(struct request *request)
+{
+    change_foresee(request, work);
+}
+
+START_TEST(costly_work_is_not_begun_in_vain)
+{
+    static const uint8_t id[ONCE_ID_SIZE] = {78};
+
+    worked = 0;
+    atomic_store(&rig.node.has_leader, false);
+    ck_assert_int_eq(rig_ask(partition_message("apps"), ADMIN, HSM_ROLE_SO, foresee), QH_ENOQUORUM);
+    ck_assert_uint_eq(worked, 0);
+    atomic_store(&rig.node.has_leader, true);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        Quadhsm__Request *message = partition_message("apps");
+
+        memcpy(message->request_id.data, id, sizeof id);
+        ck_assert_int_eq(rig_ask(message, ADMIN, HSM_ROLE_SO, foresee), QH_OK);
+        ck_assert_uint_eq(worked, 1);
+    }
 }
 END_TEST
 
@@ -593,6 +626,7 @@ int main(void)
     tcase_add_test(tcase, names_of_partitions_have_rules);
     tcase_add_test(tcase, two_that_give_the_same_name_at_once_do_not_both_succeed);
     tcase_add_test(tcase, a_second_copy_is_answered_when_the_node_stops);
+    tcase_add_test(tcase, costly_work_is_not_begun_in_vain);
     tcase_add_test(tcase, there_are_as_many_partitions_as_the_settings_say);
     tcase_add_test(tcase, a_partition_with_objects_goes_only_by_force);
     tcase_add_test(tcase, an_object_made_at_the_same_time_is_not_lost);

@@ -123,7 +123,7 @@ START_TEST(keys_are_made_where_they_disturb_nobody)
     template = empty;
     with_ulong(&template, CKA_MODULUS_BITS, KEY_RSA_BITS_MIN);
     run_generate(HSM_ROLE_CU, CKM_RSA_PKCS_KEY_PAIR_GEN, &template, &empty, QH_OK);
-    ck_assert_int_eq(place, REQUEST_SLOW);
+    ck_assert_int_eq(place, REQUEST_PRIMES);
     ck_assert_uint_eq(object_count(), 2);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "node/request.h"
 #include "tests/unit/node_rig.h"
 
@@ -64,11 +65,11 @@ START_TEST(a_connection_with_many_requests_does_not_keep_others_waiting)
 
     rig_block_worker();
     for (unsigned i = 0; i < 10; i++) {
-        ck_assert(workers_post(rig.node.workers, request_of(100, note), false));
+        ck_assert(workers_post(rig.node.workers, request_of(100, note), WORKERS_FAST));
     }
     for (unsigned i = 0; i < 2; i++) {
-        ck_assert(workers_post(rig.node.workers, request_of(200, note), false));
-        ck_assert(workers_post(rig.node.workers, request_of(300, note), false));
+        ck_assert(workers_post(rig.node.workers, request_of(200, note), WORKERS_FAST));
+        ck_assert(workers_post(rig.node.workers, request_of(300, note), WORKERS_FAST));
     }
     ck_assert_uint_eq(workers_queued(rig.node.workers), count);
     rig_release_worker();
@@ -93,10 +94,10 @@ START_TEST(a_full_queue_takes_nothing_more_and_the_other_still_does)
 
     rig_block_worker();
     for (unsigned i = 0; i < WORKERS_QUEUE_MAX; i++) {
-        ck_assert(workers_post(rig.node.workers, request_of(i + 1, note_niceness), false));
+        ck_assert(workers_post(rig.node.workers, request_of(i + 1, note_niceness), WORKERS_FAST));
     }
-    ck_assert(!workers_post(rig.node.workers, more, false));
-    ck_assert(workers_post(rig.node.workers, more, true));
+    ck_assert(!workers_post(rig.node.workers, more, WORKERS_FAST));
+    ck_assert(workers_post(rig.node.workers, more, WORKERS_SLOW));
     rig_release_worker();
     count++;
     ck_assert(rig_until(all_answered, &count));
@@ -109,7 +110,7 @@ START_TEST(a_request_that_finds_the_queue_full_is_told_so)
 
     rig_block_worker();
     for (unsigned i = 0; i < WORKERS_QUEUE_MAX; i++) {
-        ck_assert(workers_post(rig.node.workers, request_of(i + 1, note_niceness), false));
+        ck_assert(workers_post(rig.node.workers, request_of(i + 1, note_niceness), WORKERS_FAST));
     }
     request_run_on(request_of(1, note), REQUEST_WORKER, note);
     ck_assert(rig_until(all_answered, &count));
@@ -124,15 +125,64 @@ START_TEST(slow_requests_run_beside_fast_ones_with_a_lower_priority)
     int before = getpriority(PRIO_PROCESS, 0);
 
     rig_block_worker();
-    ck_assert(workers_post(rig.node.workers, request_of(1, note_niceness), true));
+    ck_assert(workers_post(rig.node.workers, request_of(1, note_niceness), WORKERS_SLOW));
     ck_assert(rig_until(all_answered, &count));
     ck_assert_int_eq(atomic_load(&niceness), before + 5 > 19 ? 19 : before + 5);
     ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), before);
     rig_release_worker();
-    ck_assert(workers_post(rig.node.workers, request_of(1, note_niceness), false));
+    ck_assert(workers_post(rig.node.workers, request_of(1, note_niceness), WORKERS_FAST));
     count++;
     ck_assert(rig_until(all_answered, &count));
     ck_assert_int_eq(atomic_load(&niceness), before);
+}
+END_TEST
+
+static _Atomic bool primes_found;
+
+static void find_primes(struct request *request)
+{
+    while (!atomic_load(&primes_found)) {
+        (void)poll(NULL, 0, 1);
+    }
+    request_answer(request, QH_OK, NULL);
+}
+
+START_TEST(keys_that_take_minutes_keep_no_login_waiting)
+{
+    unsigned count = 1;
+
+    for (unsigned i = 0; i < 8; i++) {
+        request_run_on(request_of(i + 1, find_primes), REQUEST_PRIMES, find_primes);
+    }
+    request_run_on(request_of(9, note), REQUEST_SLOW, note);
+    ck_assert(rig_until(all_answered, &count));
+    ck_assert_uint_eq(atomic_load(&ran), 1);
+    request_run_on(request_of(10, note), REQUEST_WORKER, note);
+    count++;
+    ck_assert(rig_until(all_answered, &count));
+    ck_assert_uint_eq(atomic_load(&ran), 2);
+    atomic_store(&primes_found, true);
+    count += 8;
+    ck_assert(rig_until(all_answered, &count));
+}
+END_TEST
+
+START_TEST(slow_work_has_time_of_its_own_and_what_follows_has_not)
+{
+    struct request *request = request_of(1, note);
+    uint64_t deadline_ms = request->deadline_ms;
+
+    request->message->timeout_ms = 1000;
+    request->message->work_ms = 60000;
+    request_begin_work(request);
+    ck_assert_uint_eq(request->deadline_ms, deadline_ms + 60000);
+    request_end_work(request);
+    ck_assert_uint_le(request->deadline_ms, clock_monotonic_ms() + 1000);
+    request->message->work_ms = UINT32_MAX;
+    deadline_ms = request->deadline_ms;
+    request_begin_work(request);
+    ck_assert_uint_eq(request->deadline_ms, deadline_ms + 600000);
+    request_answer(request, QH_OK, NULL);
 }
 END_TEST
 
@@ -149,7 +199,7 @@ START_TEST(what_waits_when_the_node_stops_is_answered)
 
     rig_block_worker();
     for (unsigned i = 0; i < count; i++) {
-        ck_assert(workers_post(rig.node.workers, request_of(i % 3 + 1, note), false));
+        ck_assert(workers_post(rig.node.workers, request_of(i % 3 + 1, note), WORKERS_FAST));
     }
     ck_assert_int_eq(pthread_create(&thread, NULL, stop, rig.node.workers), 0);
     ck_assert(rig_until(all_answered, &count));
@@ -185,6 +235,8 @@ static Suite *make_suite(void)
     tcase_add_test(group, a_full_queue_takes_nothing_more_and_the_other_still_does);
     tcase_add_test(group, a_request_that_finds_the_queue_full_is_told_so);
     tcase_add_test(group, slow_requests_run_beside_fast_ones_with_a_lower_priority);
+    tcase_add_test(group, keys_that_take_minutes_keep_no_login_waiting);
+    tcase_add_test(group, slow_work_has_time_of_its_own_and_what_follows_has_not);
     tcase_add_test(group, what_waits_when_the_node_stops_is_answered);
     tcase_add_test(group, the_number_of_threads_has_limits);
     suite_add_tcase(suite, group);
