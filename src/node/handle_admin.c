@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "node/admin.h"
 #include "node/handlers.h"
 #include "node/node.h"
@@ -128,20 +129,15 @@ static QH_RESULT add_info(Quadhsm__PartitionInfoList *list,
 
 /* ---- create ---- */
 
-const char admin_name_rule[] =
-    "a partition's name has 1 to 32 printable ASCII characters, without a blank at either end";
+const char admin_name_rule[] = "a partition's name has 1 to 32 bytes of UTF-8, no control "
+                               "characters, without a blank at either end";
 
 bool admin_name_valid(const char *name)
 {
     size_t length = strnlen(name, PARTITION_NAME_LENGTH_MAX + 1);
 
-    for (size_t i = 0; i < length; i++) {
-        if (name[i] < 0x20 || name[i] > 0x7e) {
-            return false;
-        }
-    }
     return length >= 1 && length <= PARTITION_NAME_LENGTH_MAX && name[0] != ' ' &&
-           name[length - 1] != ' ';
+           name[length - 1] != ' ' && utf8_is_text(name, length);
 }
 
 static QH_RESULT put_partition(const struct keyring *keyring,

@@ -7,6 +7,7 @@
 #include "base/cryptoki.h"
 #include "client/kind.h"
 #include "tests/unit/client_rig.h"
+#include "wire/frame.h"
 
 #define TIMEOUT_MS 1000u
 #define WORK_MS 6500u /* longer than a node may be silent */

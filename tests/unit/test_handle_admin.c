@@ -163,6 +163,8 @@ START_TEST(names_of_partitions_have_rules)
     ck_assert_int_eq(create_partition(" a"), QH_EINVAL);
     ck_assert_int_eq(create_partition("a "), QH_EINVAL);
     ck_assert_int_eq(create_partition("a\n"), QH_EINVAL);
+    ck_assert_int_eq(create_partition("\xc3"), QH_EINVAL); /* half a character */
+    ck_assert_int_eq(create_partition("Schl\xc3\xbcssel"), QH_OK);
     ck_assert_int_eq(create_partition("a b"), QH_OK);
     ck_assert_int_eq(create_partition("a b"), QH_EEXIST);
     ck_assert_str_ne(rig.answer->detail, "");
