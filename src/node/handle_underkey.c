@@ -251,14 +251,27 @@ static QH_RESULT open_salt(const struct request *request, struct object **ret_sa
 
 /* What is made of the base key, and how. */
 struct derivation {
-    struct attributes template; /* the client's */
-    struct object_merged merged;
+    struct attributes template; /* the client's, and then with what the keys' add to it */
+    struct object_merged of_base, of_salt;
     struct object_history history;
     struct key *key;
     struct object *salt;
 };
 
-/* Both keys, and what the first one's template says. Inside view_enter(). */
+static QH_RESULT add_template(const struct object *key, struct derivation *what,
+                              struct object_merged *merged)
+{
+    enum qh_err err = object_merge(key, CKA_DERIVE_TEMPLATE, what->template, merged);
+
+    if (err == QH_OK) {
+        what->template = merged->all;
+    }
+    return err;
+}
+
+/* Both keys, and what their templates say. The salt's counts, too: HKDF with a key as the salt and
+ * known bytes as the base key computes the same as with that key as the base key. Inside
+ * view_enter(). */
 static QH_RESULT open_base(const struct request *request, struct mech_params *params,
                            struct derivation *what)
 {
@@ -268,7 +281,7 @@ static QH_RESULT open_base(const struct request *request, struct mech_params *pa
                                    &derive->context_ticket, &what->key, &base);
 
     if (err == QH_OK) {
-        err = object_merge(base, CKA_DERIVE_TEMPLATE, what->template, &what->merged);
+        err = add_template(base, what, &what->of_base);
     }
     if (err != QH_OK) {
         return err;
@@ -281,6 +294,9 @@ static QH_RESULT open_base(const struct request *request, struct mech_params *pa
         return QH_EPARAMETER;
     }
     err = open_salt(request, &what->salt);
+    if (err == QH_OK) {
+        err = add_template(what->salt, what, &what->of_salt);
+    }
     if (err == QH_OK) {
         params->salt = view_of(what->salt->material);
     }
@@ -298,7 +314,7 @@ static QH_RESULT derive_value(struct request *request, struct derivation *what,
     err = open_base(request, &params, what);
     view_leave();
     if (err == QH_OK) {
-        err = object_derive_size(what->merged.all, &size);
+        err = object_derive_size(what->template, &size);
     }
     if (err == QH_OK) {
         err = mech_derive(what->key, &params, size, ret_value);
@@ -320,7 +336,7 @@ static QH_RESULT derive(struct request *request, struct made *made)
         err = derive_value(request, &what, &value);
     }
     if (err == QH_OK) {
-        err = object_derive(what.history, view_of(value), what.merged.all, &made->objects[0]);
+        err = object_derive(what.history, view_of(value), what.template, &made->objects[0]);
     }
     made->count = err == QH_OK ? 1 : 0;
     return err;

@@ -151,6 +151,29 @@ static CK_RV derive_as(CK_OBJECT_HANDLE base, CK_KEY_TYPE *type, CK_OBJECT_HANDL
                             ret_key);
 }
 
+/* HKDF-Extract of what is known with @salt is the first block of HKDF-Expand of @salt. */
+static CK_RV derive_salted(CK_OBJECT_HANDLE salt, bool extractable, CK_OBJECT_HANDLE *ret_key)
+{
+    CK_HKDF_PARAMS hkdf = {CK_TRUE, CK_FALSE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0,
+                           salt,    NULL,     0};
+    CK_MECHANISM mechanism = {CKM_HKDF_DERIVE, &hkdf, sizeof hkdf};
+    uint8_t known[] = {'b', 'e', 'l', 'o', 'w', 1};
+    CK_OBJECT_HANDLE base = secret_import(CKK_HKDF, known, sizeof known);
+    struct template template;
+    CK_RV rv;
+
+    template_start(&template);
+    put_flag(&template, CKA_DERIVE, false);
+    if (extractable) {
+        put_flag(&template, CKA_EXTRACTABLE, true);
+        put_flag(&template, CKA_SENSITIVE, false);
+    }
+    rv =
+        P11->C_DeriveKey(conform.session, &mechanism, base, template.list, template.count, ret_key);
+    destroy(base);
+    return rv;
+}
+
 static void check_derivation(void)
 {
     CK_MECHANISM mechanism = {CKM_HKDF_KEY_GEN, NULL, 0};
@@ -170,6 +193,12 @@ static void check_derivation(void)
     destroy(key);
     expect_rv(derive_as(base, &generic_type, &key), CKR_TEMPLATE_INCONSISTENT,
               "the contrary is said");
+    expect_rv(derive_salted(base, true, &key), CKR_TEMPLATE_INCONSISTENT,
+              "the contrary, with the key as the salt");
+    expect_rv(derive_salted(base, false, &key), CKR_OK, "the key as the salt");
+    expect(read_number(key, CKA_EXTRACTABLE) == 0, "what comes of it does not leave");
+    expect(read_number(key, CKA_KEY_TYPE) == CKK_AES, "it is an AES key, too");
+    destroy(key);
     destroy(base);
 }
 
