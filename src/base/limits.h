@@ -32,7 +32,7 @@
 
 /* What an HSM holds (src/hsm) and the client protocol carries (src/wire). */
 #define PARTITION_ID_SIZE 16u
-#define PARTITION_NAME_LENGTH_MAX 32u /* bytes of UTF-8 text (base/utf8.h), no blank at either end */
+#define PARTITION_NAME_LENGTH_MAX 32u /* bytes: utf8_is_text(), no blank at either end */
 #define PARTITIONS_DEFAULT 10u        /* a cluster's limit, unless it is set otherwise */
 #define PARTITIONS_MAX 64u
 #define OBJECT_ID_SIZE 16u

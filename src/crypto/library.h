@@ -1,11 +1,12 @@
 /* OpenSSL's library context of our own.
  *
  * The module and the client library live in other people's programs. Those may have told OpenSSL to
- * prefer an engine or a provider that hands keys and hashes to a PKCS#11 module, which may be this
+ * prefer a provider that hands keys and hashes to a PKCS#11 module, which may be this
  * one: in their context our own verification of a signature would call us again, without an end.
  * Their configuration, too, is theirs: what was loaded, which algorithms are allowed. The client's
  * connections have a context of their own (client/tlsclient.c), since it stands without this
- * folder. */
+ * folder. An ENGINE that is made the default for all keys is not kept out: OpenSSL asks those
+ * whatever the context. */
 #ifndef QH_CRYPTO_LIBRARY_H
 #define QH_CRYPTO_LIBRARY_H
 

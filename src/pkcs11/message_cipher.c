@@ -288,7 +288,7 @@ static CKR_RESULT encrypt(struct session *session, struct operation *operation, 
     if (rv == CKR_OK && tag != NULL) {
         memcpy(tag, both + data.size, tag_size);
     }
-    sodium_memzero(both, data.size); /* of zeroes it is the key stream */
+    sodium_memzero(both, data.size + tag_size); /* of zeroes it is the key stream */
     free(both);
     return rv_of(rv);
 }
