@@ -1,6 +1,9 @@
 # Print C source with comments blanked and the contents of string and character
 # literals taken out, line by line, so that what is left is code. The lines of
-# #include keep their names.
+# #include keep their names. Each line has "FILE:" before it.
+FNR == 1 {
+    comment = 0
+}
 {
     line = $0
     out = ""
@@ -35,5 +38,5 @@
             line = substr(line, 2)
         }
     }
-    print out
+    print FILENAME ":" out
 }

@@ -18,9 +18,7 @@ if [ ! -s "$work/files" ]; then
     echo "$top_srcdir: no source file found"
     exit 1
 fi
-while read -r file; do
-    awk -f "$checks/code.awk" "$file" | sed "s|^|$file:|"
-done <"$work/files" >"$work/code"
+xargs awk -f "$checks/code.awk" <"$work/files" >"$work/code"
 
 awk -v banned="$banned" '
 function breach(what) {

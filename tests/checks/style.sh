@@ -23,41 +23,44 @@ fi
 
 # The layout differs between versions of clang-format; Debian 12 has 14.
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
-    while read -r file; do
-        clang-format --dry-run -Werror "$file" 2>&1 | grep 'error:' | head -n 1 >>"$work/breaches"
-    done <"$work/c"
+    xargs -n 16 -P "$(nproc)" clang-format --dry-run -Werror <"$work/c" 2>&1 |
+        grep 'error:' | LC_ALL=C sort -t : -k 1,1 -k 2,2n | sort -s -u -t : -k 1,1 >>"$work/breaches"
 else
     echo "clang-format 14 is not installed: the layout was not checked"
 fi
 
-while read -r file; do
-    lines=$(wc -l <"$file")
-    if [ "$lines" -gt "$file_lines_max" ]; then
-        echo "$file:$lines: the file is longer than $file_lines_max lines"
-    fi
-    case $(head -n 1 "$file") in
-    '/*'*) ;;
-    *) echo "$file:1: the file does not open with a comment that says what it is" ;;
-    esac
-    awk -f "$checks/code.awk" "$file" | awk -v file="$file" -v max="$function_lines_max" '
-        /^\{/ { start = NR; name = before }
-        /^\}/ && start {
-            if (NR - start + 1 > max) {
-                print file ":" start ": " NR - start + 1 " lines, more than " max ": " name
-            }
-            start = 0
+xargs awk -v max="$file_lines_max" '
+    FNR == 1 && !/^\/\*/ {
+        print FILENAME ":1: the file does not open with a comment that says what it is"
+    }
+    FNR == max + 1 { print FILENAME ":" FNR ": the file is longer than " max " lines" }
+' <"$work/c" >>"$work/breaches"
+
+xargs awk -f "$checks/code.awk" <"$work/c" | awk -v max="$function_lines_max" '
+    {
+        colon = index($0, ":")
+        code = substr($0, colon + 1)
+        if (substr($0, 1, colon - 1) != file) {
+            file = substr($0, 1, colon - 1)
+            line = start = 0
         }
-        /[^ \t]/ { before = $0 }
-    '
-done <"$work/c" >>"$work/breaches"
+        line++
+    }
+    code ~ /^\{/ { start = line; name = before }
+    code ~ /^\}/ && start {
+        if (line - start + 1 > max) {
+            print file ":" start ": " line - start + 1 " lines, more than " max ": " name
+        }
+        start = 0
+    }
+    code ~ /[^ \t]/ { before = code }
+' >>"$work/breaches"
 
 {
     ls -d Makefile.am configure.ac .clang-format README.md HACKING.md m4/qh_*.m4 .ci/run
     find src raft-glue proto tests scripts conf doc -type f ! -path '*/corpus/*'
 } 2>/dev/null | LC_ALL=C sort >"$work/text"
-while read -r file; do
-    grep -nEw "$unfinished" "$file" /dev/null
-done <"$work/text" | sed 's/$/  <- finish it, or say what is so/' >>"$work/breaches"
+xargs grep -nEw "$unfinished" /dev/null <"$work/text" | sed 's/$/  <- finish it, or say what is so/' >>"$work/breaches"
 
 cat "$work/breaches"
 echo "$(wc -l <"$work/c") source files read"
