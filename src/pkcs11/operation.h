@@ -27,15 +27,14 @@ struct operation {
     struct quadhsm_mechanism plain; /* points into @mechanism */
     struct mech_digest *digest;     /* being made */
     uint8_t hashed[OPERATION_HASHED_MAX];
-    size_t hashed_size; /* 0: not yet */
-    uint8_t
-        chain[MECHANISM_BLOCK_SIZE]; /* the last block of ciphertext, or the IV; CTR: a counter */
-    size_t chain_used;               /* CTR: so many bytes of its block are used */
-    bool chain_spent;                /* CTR: it has counted to its end */
-    CK_MECHANISM_TYPE blocks;        /* for whole blocks; valid if @can_chain */
-    bool can_chain;                  /* goes out as it comes in */
-    struct message *message;         /* message_cipher.c; NULL: no message yet */
-    struct operation *next;          /* on the way out (operation_drop_private()) */
+    size_t hashed_size;                  /* 0: not yet */
+    uint8_t chain[MECHANISM_BLOCK_SIZE]; /* last block of ciphertext, the IV, or CTR's counter */
+    size_t chain_used;                   /* CTR: so many bytes of its block are used */
+    bool chain_spent;                    /* CTR: it has counted to its end */
+    CK_MECHANISM_TYPE blocks;            /* for whole blocks; valid if @can_chain */
+    bool can_chain;                      /* goes out as it comes in */
+    struct message *message;             /* message_cipher.c; NULL: no message yet */
+    struct operation *next;              /* on the way out (operation_drop_private()) */
 };
 
 /* C_SignInit and its like; a NULL mechanism ends what there is. Errors: CKR_OPERATION_ACTIVE, those
