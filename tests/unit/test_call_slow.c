@@ -12,7 +12,6 @@
 #define TIMEOUT_MS 1000u
 #define WORK_MS 6500u /* longer than a node may be silent */
 #define FOREVER_MS 100000u
-#define SOON_MS 30000u /* far from the time that there is for work, on a busy machine too */
 
 static uint32_t just_ok(unsigned asked, const Quadhsm__Request *request,
                         Quadhsm__Response *response)
@@ -167,7 +166,7 @@ START_TEST(a_node_that_dies_at_its_work_ends_it_after_the_timeout)
     work(1, FOREVER_MS);
     ck_assert_int_eq(call_while(kill_alpha, 2000, &took_ms), QH_EUNKNOWN);
     ck_assert_uint_ge(took_ms, 2000);
-    ck_assert_uint_lt(took_ms, SOON_MS);
+    ck_assert_uint_lt(took_ms, 5000);
 }
 END_TEST
 
@@ -178,7 +177,7 @@ START_TEST(a_node_that_hangs_at_its_work_ends_it_after_the_timeout)
     open_ready(1);
     work(1, FOREVER_MS);
     ck_assert_int_eq(call_while(freeze_alpha, 2000, &took_ms), QH_EUNKNOWN);
-    ck_assert_uint_lt(took_ms, SOON_MS);
+    ck_assert_uint_lt(took_ms, 12000);
 }
 END_TEST
 
@@ -195,7 +194,7 @@ START_TEST(the_work_of_a_node_that_dies_is_done_elsewhere_under_its_id)
     first = peer_last(peers[0]);
     ck_assert_uint_eq(first.request_id_size, 16);
     ck_assert_mem_eq(first.request_id, peer_last(peers[1]).request_id, 16);
-    ck_assert_uint_lt(took_ms, SOON_MS);
+    ck_assert_uint_lt(took_ms, 8000);
 }
 END_TEST
 
@@ -208,7 +207,7 @@ START_TEST(the_work_of_a_node_that_hangs_is_done_elsewhere)
     ck_assert_int_eq(quadhsm_set_timeout(handle, PATIENCE_MS), QUADHSM_OK);
     ck_assert_int_eq(call_while(freeze_alpha, 2000, &took_ms), QH_OK);
     ck_assert_str_eq(quadhsm_last_node(), "beta");
-    ck_assert_uint_lt(took_ms, SOON_MS);
+    ck_assert_uint_lt(took_ms, 12000);
 }
 END_TEST
 
@@ -222,7 +221,7 @@ START_TEST(slow_work_for_which_nobody_is_there_ends_at_the_timeout)
     peer_kill(peers[1]);
     WAIT_UNTIL(probed("alpha", QUADHSM_UNREACHABLE) && probed("beta", QUADHSM_UNREACHABLE));
     ck_assert_int_eq(call_generate(&took_ms), QH_ECONN);
-    ck_assert_uint_lt(took_ms, SOON_MS);
+    ck_assert_uint_lt(took_ms, TIMEOUT_MS + 2500);
 }
 END_TEST
 
@@ -243,7 +242,7 @@ START_TEST(slow_work_without_a_majority_ends_at_the_timeout)
     work(1, 0);
     peer_set_answer(peers[0], no_majority);
     ck_assert_int_eq(call_generate(&took_ms), QH_ENOQUORUM);
-    ck_assert_uint_lt(took_ms, SOON_MS);
+    ck_assert_uint_lt(took_ms, TIMEOUT_MS + 2500);
 }
 END_TEST
 
